@@ -1,0 +1,19 @@
+/** SVIDs: the documents that carry a SPIFFE ID. */
+import type { KeyObject } from "node:crypto";
+import type { Brand } from "../lib/brand.ts";
+import type { SpiffeId } from "./id.ts";
+
+/** One DER-encoded certificate. */
+export type Der = Brand<Uint8Array, "Der">;
+
+/** A leaf certificate with its chain and private key. */
+export interface X509Svid {
+  readonly spiffeId: SpiffeId;
+  /** Leaf first, then intermediates; the root is not in it. */
+  readonly chain: readonly Der[];
+  readonly privateKey: KeyObject;
+  /** Milliseconds since the Unix epoch. */
+  readonly notBefore: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly notAfter: number;
+}
