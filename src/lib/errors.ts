@@ -90,7 +90,7 @@ export function errorCode(error: unknown): ErrorCode {
 export function errorText(error: unknown): string {
   const parts: string[] = [];
   for (let current = error, depth = 0; current !== undefined && current !== null && depth < 32; depth++) {
-    const text = current instanceof Error ? current.message : String(current);
+    const text = current instanceof Error ? current.message : typeof current === "string" ? current : "unknown error";
     if (text !== "" && !parts.some((part) => part.includes(text))) parts.push(text);
     current = current instanceof Error ? current.cause : undefined;
   }

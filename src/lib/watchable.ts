@@ -34,13 +34,13 @@ export class WatchableValue<T> implements Watchable<T> {
   set(value: T): void {
     if (this.#closed) return;
     this.#value = value;
-    for (const listener of [...this.#listeners]) listener(value);
+    for (const listener of Array.from(this.#listeners)) listener(value);
   }
 
   /** Ends every `watch`; later `set` calls are ignored. */
   close(): void {
     this.#closed = true;
-    for (const closer of [...this.#closers]) closer();
+    for (const closer of Array.from(this.#closers)) closer();
     this.#listeners.clear();
   }
 

@@ -1,0 +1,76 @@
+/**
+ * The seam between gRPC handlers and the HTTP/2 implementation that carries them: handlers see bytes, a peer
+ * and a call, and never learn which transport it is.
+ */
+import type { Duplex } from "node:stream";
+import type { GrpcCode } from "../grpc-status.ts";
+
+/** A message encoded once and shared by every call that sends it. */
+export class Reply {
+  readonly bytes: Buffer;
+  /** The transport's own cached framing of `bytes`. */
+  wire?: unknown;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+}
+
+/** One RPC in progress. `P` is what `onConnect` returned for its connection. */
+export interface Call<P> {
+  readonly peer: P;
+  /** Full method name, `/package.Service/Method`. */
+  readonly method: string;
+  /** The metadata value of a lower-case name; values of a repeated name are joined with `, `. */
+  meta(name: string): string | undefined;
+  /** Milliseconds until the caller's deadline; `Infinity` when it set none. */
+  timeLeft(): number;
+  /** Sends a message. `false` means that the peer reads slowly: a later `send` before `onDrain` replaces the unsent one. */
+  send(reply: Reply): boolean;
+  /** Ends the call, by default with OK. `details` is a serialised `google.rpc.Status` for `grpc-status-details-bin`. Later calls of `send` and `end` do nothing. */
+  end(code?: GrpcCode, message?: string, details?: Uint8Array): void;
+  /** Called when the peer has read what was unsent. */
+  onDrain: (() => void) | null;
+  /** Called once when the peer reset the call, its deadline passed or its connection went; not after `end`. */
+  onCancel: (() => void) | null;
+}
+
+/** What a bidirectional method does with the peer's messages. */
+export interface BidiHandler {
+  message(bytes: Uint8Array): void;
+  /** The peer will send no more. */
+  end(): void;
+}
+
+/** A method. `single` takes one request and sends any number of replies (unary and server streaming look alike). */
+export type Method<P> =
+  | { readonly kind: "single"; run(call: Call<P>, request: Uint8Array): void }
+  | { readonly kind: "bidi"; open(call: Call<P>): BidiHandler };
+
+/** Methods by full name. */
+export type MethodTable<P> = ReadonlyMap<string, Method<P>>;
+
+/** How a transport is set up. */
+export interface TransportOptions<P> {
+  readonly methods: MethodTable<P>;
+  /** Says who the peer of an accepted connection is; `null` refuses it. The socket is open and unread. */
+  onConnect(socket: Duplex): P | null;
+  /** Called when a connection is gone. */
+  onDisconnect?(peer: P): void;
+  /** Largest request in bytes; more ends the call with RESOURCE_EXHAUSTED. */
+  readonly maxRequest: number;
+  /** Concurrent calls per connection. */
+  readonly maxStreams: number;
+  /** Connections in all; further ones are closed at once. */
+  readonly maxConnections: number;
+  /** Milliseconds after which a connection is told to go away; absent for never. */
+  readonly maxConnectionAgeMs?: number;
+}
+
+/** Carries calls on connections that a listener accepted. */
+export interface Transport {
+  /** Takes over an accepted connection. */
+  accept(socket: Duplex): void;
+  /** Refuses new calls, waits up to `graceMs` for those in progress, then closes every connection. */
+  shutdown(graceMs: number): Promise<void>;
+}

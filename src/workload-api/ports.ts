@@ -1,0 +1,39 @@
+/** What the Workload API asks of the agent: who is calling, and what may it have. */
+import type { Watchable } from "../lib/watchable.ts";
+import type { TrustBundle } from "../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
+import type { TrustDomain } from "../spiffe/id.ts";
+import type { Selector } from "../spiffe/selector.ts";
+import type { X509Svid } from "../spiffe/svid.ts";
+
+/** One identity of a workload. */
+export interface WorkloadIdentity {
+  readonly entry: AuthorizedEntry;
+  readonly svid: X509Svid;
+}
+
+/**
+ * All that a workload may have at one moment. Immutable; callers that may have the same share one object,
+ * so that its encoded form can be cached by identity.
+ */
+export interface WorkloadUpdate {
+  /** Sorted by entry ID; the first is the default identity. Entries whose SVID is expired are left out. */
+  readonly identities: readonly WorkloadIdentity[];
+  /** True while matching entries still wait for their first SVID: a first answer waits for them. */
+  readonly pending: boolean;
+  /** The bundle of the agent's own trust domain. */
+  readonly bundle: TrustBundle;
+  /** Bundles of the trust domains that the identities federate with, as far as the agent has them. */
+  readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
+}
+
+/** Attests callers and follows what they may have. `Peer` is what the listener knows of a connection. */
+export interface IdentitySource<Peer> {
+  /**
+   * The caller's selectors. Throws `UNAVAILABLE` when every attestor failed or the process is no longer the
+   * one that connected; may be asked again for a connection at any time.
+   */
+  attest(peer: Peer, signal: AbortSignal): Promise<readonly Selector[]>;
+  /** The cell that follows what a workload with these selectors may have; equal sets share it. */
+  subscribe(selectors: readonly Selector[]): Watchable<WorkloadUpdate>;
+}
