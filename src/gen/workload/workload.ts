@@ -30,24 +30,24 @@ export interface X509SVIDResponse {
   /** The first one is the caller's default identity. */
   svids: X509SVID[];
   /** DER revocation lists. */
-  crl: Buffer[];
+  crl: Uint8Array[];
   /** Trust domain ID (spiffe://name) to its roots, DER one after the other. */
-  federatedBundles: { [key: string]: Buffer };
+  federatedBundles: { [key: string]: Uint8Array };
 }
 
 export interface X509SVIDResponse_FederatedBundlesEntry {
   key: string;
-  value: Buffer;
+  value: Uint8Array;
 }
 
 export interface X509SVID {
   spiffeId: string;
   /** Certificates in DER, leaf first, one after the other; no root. */
-  x509Svid: Buffer;
+  x509Svid: Uint8Array;
   /** Private key of the leaf, PKCS#8 DER, not encrypted. */
-  x509SvidKey: Buffer;
+  x509SvidKey: Uint8Array;
   /** Roots of the SVID's own trust domain, DER one after the other. */
-  bundle: Buffer;
+  bundle: Uint8Array;
   /** Free text which tells apart several identities of one workload. */
   hint: string;
 }
@@ -57,14 +57,14 @@ export interface X509BundlesRequest {
 
 export interface X509BundlesResponse {
   /** DER revocation lists. */
-  crl: Buffer[];
+  crl: Uint8Array[];
   /** Trust domain ID (spiffe://name) to its roots, DER one after the other. */
-  bundles: { [key: string]: Buffer };
+  bundles: { [key: string]: Uint8Array };
 }
 
 export interface X509BundlesResponse_BundlesEntry {
   key: string;
-  value: Buffer;
+  value: Uint8Array;
 }
 
 export interface JWTSVIDRequest {
@@ -90,12 +90,12 @@ export interface JWTBundlesRequest {
 
 export interface JWTBundlesResponse {
   /** Trust domain ID (spiffe://name) to a JWK Set in JSON. */
-  bundles: { [key: string]: Buffer };
+  bundles: { [key: string]: Uint8Array };
 }
 
 export interface JWTBundlesResponse_BundlesEntry {
   key: string;
-  value: Buffer;
+  value: Uint8Array;
 }
 
 export interface ValidateJWTSVIDRequest {
@@ -196,7 +196,7 @@ export const X509SVIDResponse: MessageFns<X509SVIDResponse> = {
     for (const v of message.crl) {
       writer.uint32(18).bytes(v!);
     }
-    globalThis.Object.entries(message.federatedBundles).forEach(([key, value]: [string, Buffer]) => {
+    globalThis.Object.entries(message.federatedBundles).forEach(([key, value]: [string, Uint8Array]) => {
       X509SVIDResponse_FederatedBundlesEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
     });
     return writer;
@@ -228,7 +228,7 @@ export const X509SVIDResponse: MessageFns<X509SVIDResponse> = {
               break;
             }
 
-            message.crl.push(Buffer.from(reader.bytes()));
+            message.crl.push(reader.bytes());
             continue;
           }
           case 3: {
@@ -261,21 +261,19 @@ export const X509SVIDResponse: MessageFns<X509SVIDResponse> = {
     const message = createBaseX509SVIDResponse();
     message.svids = object.svids?.map((e) => X509SVID.fromPartial(e)) || [];
     message.crl = object.crl?.map((e) => e) || [];
-    message.federatedBundles = (globalThis.Object.entries(object.federatedBundles ?? {}) as [string, Buffer][]).reduce(
-      (acc: { [key: string]: Buffer }, [key, value]: [string, Buffer]) => {
+    message.federatedBundles = (globalThis.Object.entries(object.federatedBundles ?? {}) as [string, Uint8Array][])
+      .reduce((acc: { [key: string]: Uint8Array }, [key, value]: [string, Uint8Array]) => {
         if (value !== undefined) {
           acc[key] = value;
         }
         return acc;
-      },
-      {},
-    );
+      }, {});
     return message;
   },
 };
 
 function createBaseX509SVIDResponse_FederatedBundlesEntry(): X509SVIDResponse_FederatedBundlesEntry {
-  return { key: "", value: Buffer.alloc(0) };
+  return { key: "", value: new Uint8Array(0) };
 }
 
 export const X509SVIDResponse_FederatedBundlesEntry: MessageFns<X509SVIDResponse_FederatedBundlesEntry> = {
@@ -315,7 +313,7 @@ export const X509SVIDResponse_FederatedBundlesEntry: MessageFns<X509SVIDResponse
               break;
             }
 
-            message.value = Buffer.from(reader.bytes());
+            message.value = reader.bytes();
             continue;
           }
         }
@@ -336,13 +334,19 @@ export const X509SVIDResponse_FederatedBundlesEntry: MessageFns<X509SVIDResponse
   fromPartial(object: DeepPartial<X509SVIDResponse_FederatedBundlesEntry>): X509SVIDResponse_FederatedBundlesEntry {
     const message = createBaseX509SVIDResponse_FederatedBundlesEntry();
     message.key = object.key ?? "";
-    message.value = object.value ?? Buffer.alloc(0);
+    message.value = object.value ?? new Uint8Array(0);
     return message;
   },
 };
 
 function createBaseX509SVID(): X509SVID {
-  return { spiffeId: "", x509Svid: Buffer.alloc(0), x509SvidKey: Buffer.alloc(0), bundle: Buffer.alloc(0), hint: "" };
+  return {
+    spiffeId: "",
+    x509Svid: new Uint8Array(0),
+    x509SvidKey: new Uint8Array(0),
+    bundle: new Uint8Array(0),
+    hint: "",
+  };
 }
 
 export const X509SVID: MessageFns<X509SVID> = {
@@ -391,7 +395,7 @@ export const X509SVID: MessageFns<X509SVID> = {
               break;
             }
 
-            message.x509Svid = Buffer.from(reader.bytes());
+            message.x509Svid = reader.bytes();
             continue;
           }
           case 3: {
@@ -399,7 +403,7 @@ export const X509SVID: MessageFns<X509SVID> = {
               break;
             }
 
-            message.x509SvidKey = Buffer.from(reader.bytes());
+            message.x509SvidKey = reader.bytes();
             continue;
           }
           case 4: {
@@ -407,7 +411,7 @@ export const X509SVID: MessageFns<X509SVID> = {
               break;
             }
 
-            message.bundle = Buffer.from(reader.bytes());
+            message.bundle = reader.bytes();
             continue;
           }
           case 5: {
@@ -436,9 +440,9 @@ export const X509SVID: MessageFns<X509SVID> = {
   fromPartial(object: DeepPartial<X509SVID>): X509SVID {
     const message = createBaseX509SVID();
     message.spiffeId = object.spiffeId ?? "";
-    message.x509Svid = object.x509Svid ?? Buffer.alloc(0);
-    message.x509SvidKey = object.x509SvidKey ?? Buffer.alloc(0);
-    message.bundle = object.bundle ?? Buffer.alloc(0);
+    message.x509Svid = object.x509Svid ?? new Uint8Array(0);
+    message.x509SvidKey = object.x509SvidKey ?? new Uint8Array(0);
+    message.bundle = object.bundle ?? new Uint8Array(0);
     message.hint = object.hint ?? "";
     return message;
   },
@@ -496,7 +500,7 @@ export const X509BundlesResponse: MessageFns<X509BundlesResponse> = {
     for (const v of message.crl) {
       writer.uint32(10).bytes(v!);
     }
-    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Buffer]) => {
+    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Uint8Array]) => {
       X509BundlesResponse_BundlesEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
     return writer;
@@ -520,7 +524,7 @@ export const X509BundlesResponse: MessageFns<X509BundlesResponse> = {
               break;
             }
 
-            message.crl.push(Buffer.from(reader.bytes()));
+            message.crl.push(reader.bytes());
             continue;
           }
           case 2: {
@@ -552,8 +556,8 @@ export const X509BundlesResponse: MessageFns<X509BundlesResponse> = {
   fromPartial(object: DeepPartial<X509BundlesResponse>): X509BundlesResponse {
     const message = createBaseX509BundlesResponse();
     message.crl = object.crl?.map((e) => e) || [];
-    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Buffer][]).reduce(
-      (acc: { [key: string]: Buffer }, [key, value]: [string, Buffer]) => {
+    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Uint8Array][]).reduce(
+      (acc: { [key: string]: Uint8Array }, [key, value]: [string, Uint8Array]) => {
         if (value !== undefined) {
           acc[key] = value;
         }
@@ -566,7 +570,7 @@ export const X509BundlesResponse: MessageFns<X509BundlesResponse> = {
 };
 
 function createBaseX509BundlesResponse_BundlesEntry(): X509BundlesResponse_BundlesEntry {
-  return { key: "", value: Buffer.alloc(0) };
+  return { key: "", value: new Uint8Array(0) };
 }
 
 export const X509BundlesResponse_BundlesEntry: MessageFns<X509BundlesResponse_BundlesEntry> = {
@@ -606,7 +610,7 @@ export const X509BundlesResponse_BundlesEntry: MessageFns<X509BundlesResponse_Bu
               break;
             }
 
-            message.value = Buffer.from(reader.bytes());
+            message.value = reader.bytes();
             continue;
           }
         }
@@ -627,7 +631,7 @@ export const X509BundlesResponse_BundlesEntry: MessageFns<X509BundlesResponse_Bu
   fromPartial(object: DeepPartial<X509BundlesResponse_BundlesEntry>): X509BundlesResponse_BundlesEntry {
     const message = createBaseX509BundlesResponse_BundlesEntry();
     message.key = object.key ?? "";
-    message.value = object.value ?? Buffer.alloc(0);
+    message.value = object.value ?? new Uint8Array(0);
     return message;
   },
 };
@@ -882,7 +886,7 @@ function createBaseJWTBundlesResponse(): JWTBundlesResponse {
 
 export const JWTBundlesResponse: MessageFns<JWTBundlesResponse> = {
   encode(message: JWTBundlesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Buffer]) => {
+    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Uint8Array]) => {
       JWTBundlesResponse_BundlesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
     });
     return writer;
@@ -929,8 +933,8 @@ export const JWTBundlesResponse: MessageFns<JWTBundlesResponse> = {
   },
   fromPartial(object: DeepPartial<JWTBundlesResponse>): JWTBundlesResponse {
     const message = createBaseJWTBundlesResponse();
-    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Buffer][]).reduce(
-      (acc: { [key: string]: Buffer }, [key, value]: [string, Buffer]) => {
+    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Uint8Array][]).reduce(
+      (acc: { [key: string]: Uint8Array }, [key, value]: [string, Uint8Array]) => {
         if (value !== undefined) {
           acc[key] = value;
         }
@@ -943,7 +947,7 @@ export const JWTBundlesResponse: MessageFns<JWTBundlesResponse> = {
 };
 
 function createBaseJWTBundlesResponse_BundlesEntry(): JWTBundlesResponse_BundlesEntry {
-  return { key: "", value: Buffer.alloc(0) };
+  return { key: "", value: new Uint8Array(0) };
 }
 
 export const JWTBundlesResponse_BundlesEntry: MessageFns<JWTBundlesResponse_BundlesEntry> = {
@@ -983,7 +987,7 @@ export const JWTBundlesResponse_BundlesEntry: MessageFns<JWTBundlesResponse_Bund
               break;
             }
 
-            message.value = Buffer.from(reader.bytes());
+            message.value = reader.bytes();
             continue;
           }
         }
@@ -1004,7 +1008,7 @@ export const JWTBundlesResponse_BundlesEntry: MessageFns<JWTBundlesResponse_Bund
   fromPartial(object: DeepPartial<JWTBundlesResponse_BundlesEntry>): JWTBundlesResponse_BundlesEntry {
     const message = createBaseJWTBundlesResponse_BundlesEntry();
     message.key = object.key ?? "";
-    message.value = object.value ?? Buffer.alloc(0);
+    message.value = object.value ?? new Uint8Array(0);
     return message;
   },
 };

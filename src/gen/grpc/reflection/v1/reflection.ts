@@ -54,7 +54,7 @@ export interface ServerReflectionResponse {
 
 export interface FileDescriptorResponse {
   /** FileDescriptorProto messages: the file asked for, and what it imports. */
-  fileDescriptorProto: Buffer[];
+  fileDescriptorProto: Uint8Array[];
 }
 
 export interface ExtensionNumberResponse {
@@ -485,7 +485,7 @@ export const FileDescriptorResponse: MessageFns<FileDescriptorResponse> = {
               break;
             }
 
-            message.fileDescriptorProto.push(Buffer.from(reader.bytes()));
+            message.fileDescriptorProto.push(reader.bytes());
             continue;
           }
         }

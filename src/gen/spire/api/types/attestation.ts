@@ -13,11 +13,11 @@ export interface AttestationData {
   /** Name of the node attestor. */
   type: string;
   /** In the attestor's own format. */
-  payload: Buffer;
+  payload: Uint8Array;
 }
 
 function createBaseAttestationData(): AttestationData {
-  return { type: "", payload: Buffer.alloc(0) };
+  return { type: "", payload: new Uint8Array(0) };
 }
 
 export const AttestationData: MessageFns<AttestationData> = {
@@ -57,7 +57,7 @@ export const AttestationData: MessageFns<AttestationData> = {
               break;
             }
 
-            message.payload = Buffer.from(reader.bytes());
+            message.payload = reader.bytes();
             continue;
           }
         }
@@ -78,7 +78,7 @@ export const AttestationData: MessageFns<AttestationData> = {
   fromPartial(object: DeepPartial<AttestationData>): AttestationData {
     const message = createBaseAttestationData();
     message.type = object.type ?? "";
-    message.payload = object.payload ?? Buffer.alloc(0);
+    message.payload = object.payload ?? new Uint8Array(0);
     return message;
   },
 };

@@ -23,14 +23,14 @@ export interface Bundle {
 
 export interface X509Certificate {
   /** One certificate in DER. */
-  asn1: Buffer;
+  asn1: Uint8Array;
   /** No longer trusted for signing; whoever holds its SVIDs should renew. */
   tainted: boolean;
 }
 
 export interface JWTKey {
   /** SubjectPublicKeyInfo in DER. */
-  publicKey: Buffer;
+  publicKey: Uint8Array;
   keyId: string;
   /** Unix seconds; 0 is never. */
   expiresAt: bigint;
@@ -39,7 +39,7 @@ export interface JWTKey {
 
 export interface WITKey {
   /** SubjectPublicKeyInfo in DER. */
-  publicKey: Buffer;
+  publicKey: Uint8Array;
   keyId: string;
   /** Unix seconds; 0 is never. */
   expiresAt: bigint;
@@ -191,7 +191,7 @@ export const Bundle: MessageFns<Bundle> = {
 };
 
 function createBaseX509Certificate(): X509Certificate {
-  return { asn1: Buffer.alloc(0), tainted: false };
+  return { asn1: new Uint8Array(0), tainted: false };
 }
 
 export const X509Certificate: MessageFns<X509Certificate> = {
@@ -223,7 +223,7 @@ export const X509Certificate: MessageFns<X509Certificate> = {
               break;
             }
 
-            message.asn1 = Buffer.from(reader.bytes());
+            message.asn1 = reader.bytes();
             continue;
           }
           case 2: {
@@ -251,14 +251,14 @@ export const X509Certificate: MessageFns<X509Certificate> = {
   },
   fromPartial(object: DeepPartial<X509Certificate>): X509Certificate {
     const message = createBaseX509Certificate();
-    message.asn1 = object.asn1 ?? Buffer.alloc(0);
+    message.asn1 = object.asn1 ?? new Uint8Array(0);
     message.tainted = object.tainted ?? false;
     return message;
   },
 };
 
 function createBaseJWTKey(): JWTKey {
-  return { publicKey: Buffer.alloc(0), keyId: "", expiresAt: 0n, tainted: false };
+  return { publicKey: new Uint8Array(0), keyId: "", expiresAt: 0n, tainted: false };
 }
 
 export const JWTKey: MessageFns<JWTKey> = {
@@ -299,7 +299,7 @@ export const JWTKey: MessageFns<JWTKey> = {
               break;
             }
 
-            message.publicKey = Buffer.from(reader.bytes());
+            message.publicKey = reader.bytes();
             continue;
           }
           case 2: {
@@ -343,7 +343,7 @@ export const JWTKey: MessageFns<JWTKey> = {
   },
   fromPartial(object: DeepPartial<JWTKey>): JWTKey {
     const message = createBaseJWTKey();
-    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    message.publicKey = object.publicKey ?? new Uint8Array(0);
     message.keyId = object.keyId ?? "";
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
     message.tainted = object.tainted ?? false;
@@ -352,7 +352,7 @@ export const JWTKey: MessageFns<JWTKey> = {
 };
 
 function createBaseWITKey(): WITKey {
-  return { publicKey: Buffer.alloc(0), keyId: "", expiresAt: 0n, tainted: false };
+  return { publicKey: new Uint8Array(0), keyId: "", expiresAt: 0n, tainted: false };
 }
 
 export const WITKey: MessageFns<WITKey> = {
@@ -393,7 +393,7 @@ export const WITKey: MessageFns<WITKey> = {
               break;
             }
 
-            message.publicKey = Buffer.from(reader.bytes());
+            message.publicKey = reader.bytes();
             continue;
           }
           case 2: {
@@ -437,7 +437,7 @@ export const WITKey: MessageFns<WITKey> = {
   },
   fromPartial(object: DeepPartial<WITKey>): WITKey {
     const message = createBaseWITKey();
-    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    message.publicKey = object.publicKey ?? new Uint8Array(0);
     message.keyId = object.keyId ?? "";
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
     message.tainted = object.tainted ?? false;

@@ -11,7 +11,7 @@ export const protobufFileName = "spire/api/types/x509svid.proto";
 
 export interface X509SVID {
   /** DER, leaf first, one certificate each. */
-  certChain: Buffer[];
+  certChain: Uint8Array[];
   id:
     | SPIFFEID
     | undefined;
@@ -62,7 +62,7 @@ export const X509SVID: MessageFns<X509SVID> = {
               break;
             }
 
-            message.certChain.push(Buffer.from(reader.bytes()));
+            message.certChain.push(reader.bytes());
             continue;
           }
           case 2: {

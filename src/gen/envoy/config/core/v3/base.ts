@@ -21,7 +21,7 @@ export interface BuildVersion {
 }
 
 export interface DataSource {
-  specifier: { $case: "filename"; value: string } | { $case: "inlineBytes"; value: Buffer } | {
+  specifier: { $case: "filename"; value: string } | { $case: "inlineBytes"; value: Uint8Array } | {
     $case: "inlineString";
     value: string;
   } | undefined;
@@ -212,7 +212,7 @@ export const DataSource: MessageFns<DataSource> = {
               break;
             }
 
-            message.specifier = { $case: "inlineBytes", value: Buffer.from(reader.bytes()) };
+            message.specifier = { $case: "inlineBytes", value: reader.bytes() };
             continue;
           }
           case 3: {

@@ -30,7 +30,7 @@ export interface X509SVIDWithKey {
     | X509SVID
     | undefined;
   /** PKCS#8 DER. */
-  x509SvidKey: Buffer;
+  x509SvidKey: Uint8Array;
 }
 
 export interface SubscribeToX509SVIDsRequest {
@@ -50,12 +50,12 @@ export interface SubscribeToX509BundlesRequest {
 
 export interface SubscribeToX509BundlesResponse {
   /** Trust domain ID to its roots, DER one after the other. */
-  caCertificates: { [key: string]: Buffer };
+  caCertificates: { [key: string]: Uint8Array };
 }
 
 export interface SubscribeToX509BundlesResponse_CaCertificatesEntry {
   key: string;
-  value: Buffer;
+  value: Uint8Array;
 }
 
 export interface FetchJWTSVIDsRequest {
@@ -74,16 +74,16 @@ export interface SubscribeToJWTBundlesRequest {
 
 export interface SubscribeToJWTBundlesResponse {
   /** Trust domain ID to a JWK Set in JSON. */
-  bundles: { [key: string]: Buffer };
+  bundles: { [key: string]: Uint8Array };
 }
 
 export interface SubscribeToJWTBundlesResponse_BundlesEntry {
   key: string;
-  value: Buffer;
+  value: Uint8Array;
 }
 
 function createBaseX509SVIDWithKey(): X509SVIDWithKey {
-  return { x509Svid: undefined, x509SvidKey: Buffer.alloc(0) };
+  return { x509Svid: undefined, x509SvidKey: new Uint8Array(0) };
 }
 
 export const X509SVIDWithKey: MessageFns<X509SVIDWithKey> = {
@@ -123,7 +123,7 @@ export const X509SVIDWithKey: MessageFns<X509SVIDWithKey> = {
               break;
             }
 
-            message.x509SvidKey = Buffer.from(reader.bytes());
+            message.x509SvidKey = reader.bytes();
             continue;
           }
         }
@@ -146,7 +146,7 @@ export const X509SVIDWithKey: MessageFns<X509SVIDWithKey> = {
     message.x509Svid = (object.x509Svid !== undefined && object.x509Svid !== null)
       ? X509SVID.fromPartial(object.x509Svid)
       : undefined;
-    message.x509SvidKey = object.x509SvidKey ?? Buffer.alloc(0);
+    message.x509SvidKey = object.x509SvidKey ?? new Uint8Array(0);
     return message;
   },
 };
@@ -334,7 +334,7 @@ function createBaseSubscribeToX509BundlesResponse(): SubscribeToX509BundlesRespo
 
 export const SubscribeToX509BundlesResponse: MessageFns<SubscribeToX509BundlesResponse> = {
   encode(message: SubscribeToX509BundlesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    globalThis.Object.entries(message.caCertificates).forEach(([key, value]: [string, Buffer]) => {
+    globalThis.Object.entries(message.caCertificates).forEach(([key, value]: [string, Uint8Array]) => {
       SubscribeToX509BundlesResponse_CaCertificatesEntry.encode({ key: key as any, value }, writer.uint32(10).fork())
         .join();
     });
@@ -382,8 +382,8 @@ export const SubscribeToX509BundlesResponse: MessageFns<SubscribeToX509BundlesRe
   },
   fromPartial(object: DeepPartial<SubscribeToX509BundlesResponse>): SubscribeToX509BundlesResponse {
     const message = createBaseSubscribeToX509BundlesResponse();
-    message.caCertificates = (globalThis.Object.entries(object.caCertificates ?? {}) as [string, Buffer][]).reduce(
-      (acc: { [key: string]: Buffer }, [key, value]: [string, Buffer]) => {
+    message.caCertificates = (globalThis.Object.entries(object.caCertificates ?? {}) as [string, Uint8Array][]).reduce(
+      (acc: { [key: string]: Uint8Array }, [key, value]: [string, Uint8Array]) => {
         if (value !== undefined) {
           acc[key] = value;
         }
@@ -396,7 +396,7 @@ export const SubscribeToX509BundlesResponse: MessageFns<SubscribeToX509BundlesRe
 };
 
 function createBaseSubscribeToX509BundlesResponse_CaCertificatesEntry(): SubscribeToX509BundlesResponse_CaCertificatesEntry {
-  return { key: "", value: Buffer.alloc(0) };
+  return { key: "", value: new Uint8Array(0) };
 }
 
 export const SubscribeToX509BundlesResponse_CaCertificatesEntry: MessageFns<
@@ -441,7 +441,7 @@ export const SubscribeToX509BundlesResponse_CaCertificatesEntry: MessageFns<
               break;
             }
 
-            message.value = Buffer.from(reader.bytes());
+            message.value = reader.bytes();
             continue;
           }
         }
@@ -466,7 +466,7 @@ export const SubscribeToX509BundlesResponse_CaCertificatesEntry: MessageFns<
   ): SubscribeToX509BundlesResponse_CaCertificatesEntry {
     const message = createBaseSubscribeToX509BundlesResponse_CaCertificatesEntry();
     message.key = object.key ?? "";
-    message.value = object.value ?? Buffer.alloc(0);
+    message.value = object.value ?? new Uint8Array(0);
     return message;
   },
 };
@@ -654,7 +654,7 @@ function createBaseSubscribeToJWTBundlesResponse(): SubscribeToJWTBundlesRespons
 
 export const SubscribeToJWTBundlesResponse: MessageFns<SubscribeToJWTBundlesResponse> = {
   encode(message: SubscribeToJWTBundlesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Buffer]) => {
+    globalThis.Object.entries(message.bundles).forEach(([key, value]: [string, Uint8Array]) => {
       SubscribeToJWTBundlesResponse_BundlesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
     });
     return writer;
@@ -701,8 +701,8 @@ export const SubscribeToJWTBundlesResponse: MessageFns<SubscribeToJWTBundlesResp
   },
   fromPartial(object: DeepPartial<SubscribeToJWTBundlesResponse>): SubscribeToJWTBundlesResponse {
     const message = createBaseSubscribeToJWTBundlesResponse();
-    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Buffer][]).reduce(
-      (acc: { [key: string]: Buffer }, [key, value]: [string, Buffer]) => {
+    message.bundles = (globalThis.Object.entries(object.bundles ?? {}) as [string, Uint8Array][]).reduce(
+      (acc: { [key: string]: Uint8Array }, [key, value]: [string, Uint8Array]) => {
         if (value !== undefined) {
           acc[key] = value;
         }
@@ -715,7 +715,7 @@ export const SubscribeToJWTBundlesResponse: MessageFns<SubscribeToJWTBundlesResp
 };
 
 function createBaseSubscribeToJWTBundlesResponse_BundlesEntry(): SubscribeToJWTBundlesResponse_BundlesEntry {
-  return { key: "", value: Buffer.alloc(0) };
+  return { key: "", value: new Uint8Array(0) };
 }
 
 export const SubscribeToJWTBundlesResponse_BundlesEntry: MessageFns<SubscribeToJWTBundlesResponse_BundlesEntry> = {
@@ -755,7 +755,7 @@ export const SubscribeToJWTBundlesResponse_BundlesEntry: MessageFns<SubscribeToJ
               break;
             }
 
-            message.value = Buffer.from(reader.bytes());
+            message.value = reader.bytes();
             continue;
           }
         }
@@ -778,7 +778,7 @@ export const SubscribeToJWTBundlesResponse_BundlesEntry: MessageFns<SubscribeToJ
   ): SubscribeToJWTBundlesResponse_BundlesEntry {
     const message = createBaseSubscribeToJWTBundlesResponse_BundlesEntry();
     message.key = object.key ?? "";
-    message.value = object.value ?? Buffer.alloc(0);
+    message.value = object.value ?? new Uint8Array(0);
     return message;
   },
 };

@@ -96,7 +96,7 @@ export interface AttestAgentRequest {
     { $case: "params"; value: AttestAgentRequest_Params }
     | //
     /** Answer to the last challenge. */
-    { $case: "challengeResponse"; value: Buffer }
+    { $case: "challengeResponse"; value: Uint8Array }
     | undefined;
 }
 
@@ -110,7 +110,7 @@ export interface AttestAgentResponse {
     | //
     /** Last message. */
     { $case: "result"; value: AttestAgentResponse_Result }
-    | { $case: "challenge"; value: Buffer }
+    | { $case: "challenge"; value: Uint8Array }
     | undefined;
 }
 
@@ -141,7 +141,7 @@ export interface CreateJoinTokenRequest {
 
 export interface AgentX509SVIDParams {
   /** PKCS#10 DER; only its public key counts. */
-  csr: Buffer;
+  csr: Uint8Array;
 }
 
 export interface PostStatusRequest {
@@ -870,7 +870,7 @@ export const AttestAgentRequest: MessageFns<AttestAgentRequest> = {
               break;
             }
 
-            message.step = { $case: "challengeResponse", value: Buffer.from(reader.bytes()) };
+            message.step = { $case: "challengeResponse", value: reader.bytes() };
             continue;
           }
         }
@@ -1022,7 +1022,7 @@ export const AttestAgentResponse: MessageFns<AttestAgentResponse> = {
               break;
             }
 
-            message.step = { $case: "challenge", value: Buffer.from(reader.bytes()) };
+            message.step = { $case: "challenge", value: reader.bytes() };
             continue;
           }
         }
@@ -1321,7 +1321,7 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
 };
 
 function createBaseAgentX509SVIDParams(): AgentX509SVIDParams {
-  return { csr: Buffer.alloc(0) };
+  return { csr: new Uint8Array(0) };
 }
 
 export const AgentX509SVIDParams: MessageFns<AgentX509SVIDParams> = {
@@ -1350,7 +1350,7 @@ export const AgentX509SVIDParams: MessageFns<AgentX509SVIDParams> = {
               break;
             }
 
-            message.csr = Buffer.from(reader.bytes());
+            message.csr = reader.bytes();
             continue;
           }
         }
@@ -1370,7 +1370,7 @@ export const AgentX509SVIDParams: MessageFns<AgentX509SVIDParams> = {
   },
   fromPartial(object: DeepPartial<AgentX509SVIDParams>): AgentX509SVIDParams {
     const message = createBaseAgentX509SVIDParams();
-    message.csr = object.csr ?? Buffer.alloc(0);
+    message.csr = object.csr ?? new Uint8Array(0);
     return message;
   },
 };

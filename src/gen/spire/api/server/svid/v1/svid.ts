@@ -27,7 +27,7 @@ export const protobufFileName = "spire/api/server/svid/v1/svid.proto";
 
 export interface MintX509SVIDRequest {
   /** PKCS#10 DER with the SPIFFE ID as its one URI SAN. */
-  csr: Buffer;
+  csr: Uint8Array;
   /** Seconds; 0 is the server's default. */
   ttl: number;
 }
@@ -41,7 +41,7 @@ export interface MintWITSVIDRequest {
     | SPIFFEID
     | undefined;
   /** SubjectPublicKeyInfo in DER. */
-  publicKey: Buffer;
+  publicKey: Uint8Array;
   /** Seconds; 0 is the server's default. */
   ttl: number;
   /** JWA name which fits the key. */
@@ -102,34 +102,34 @@ export interface BatchNewWITSVIDResponse_Result {
 
 export interface NewDownstreamX509CARequest {
   /** PKCS#10 DER. */
-  csr: Buffer;
+  csr: Uint8Array;
   /** Seconds; 0 is the server's default. */
   preferredTtl: number;
 }
 
 export interface NewDownstreamX509CAResponse {
   /** DER, the new CA first. */
-  caCertChain: Buffer[];
+  caCertChain: Uint8Array[];
   /** Roots of the trust domain, DER. */
-  x509Authorities: Buffer[];
+  x509Authorities: Uint8Array[];
 }
 
 export interface NewX509SVIDParams {
   entryId: string;
   /** PKCS#10 DER; only its public key counts. */
-  csr: Buffer;
+  csr: Uint8Array;
 }
 
 export interface NewWITSVIDParams {
   entryId: string;
   /** SubjectPublicKeyInfo in DER. */
-  publicKey: Buffer;
+  publicKey: Uint8Array;
   /** JWA name which fits the key. */
   signingAlgorithm: string;
 }
 
 function createBaseMintX509SVIDRequest(): MintX509SVIDRequest {
-  return { csr: Buffer.alloc(0), ttl: 0 };
+  return { csr: new Uint8Array(0), ttl: 0 };
 }
 
 export const MintX509SVIDRequest: MessageFns<MintX509SVIDRequest> = {
@@ -161,7 +161,7 @@ export const MintX509SVIDRequest: MessageFns<MintX509SVIDRequest> = {
               break;
             }
 
-            message.csr = Buffer.from(reader.bytes());
+            message.csr = reader.bytes();
             continue;
           }
           case 2: {
@@ -189,7 +189,7 @@ export const MintX509SVIDRequest: MessageFns<MintX509SVIDRequest> = {
   },
   fromPartial(object: DeepPartial<MintX509SVIDRequest>): MintX509SVIDRequest {
     const message = createBaseMintX509SVIDRequest();
-    message.csr = object.csr ?? Buffer.alloc(0);
+    message.csr = object.csr ?? new Uint8Array(0);
     message.ttl = object.ttl ?? 0;
     return message;
   },
@@ -251,7 +251,7 @@ export const MintX509SVIDResponse: MessageFns<MintX509SVIDResponse> = {
 };
 
 function createBaseMintWITSVIDRequest(): MintWITSVIDRequest {
-  return { id: undefined, publicKey: Buffer.alloc(0), ttl: 0, signingAlgorithm: "" };
+  return { id: undefined, publicKey: new Uint8Array(0), ttl: 0, signingAlgorithm: "" };
 }
 
 export const MintWITSVIDRequest: MessageFns<MintWITSVIDRequest> = {
@@ -297,7 +297,7 @@ export const MintWITSVIDRequest: MessageFns<MintWITSVIDRequest> = {
               break;
             }
 
-            message.publicKey = Buffer.from(reader.bytes());
+            message.publicKey = reader.bytes();
             continue;
           }
           case 3: {
@@ -334,7 +334,7 @@ export const MintWITSVIDRequest: MessageFns<MintWITSVIDRequest> = {
   fromPartial(object: DeepPartial<MintWITSVIDRequest>): MintWITSVIDRequest {
     const message = createBaseMintWITSVIDRequest();
     message.id = (object.id !== undefined && object.id !== null) ? SPIFFEID.fromPartial(object.id) : undefined;
-    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    message.publicKey = object.publicKey ?? new Uint8Array(0);
     message.ttl = object.ttl ?? 0;
     message.signingAlgorithm = object.signingAlgorithm ?? "";
     return message;
@@ -1011,7 +1011,7 @@ export const BatchNewWITSVIDResponse_Result: MessageFns<BatchNewWITSVIDResponse_
 };
 
 function createBaseNewDownstreamX509CARequest(): NewDownstreamX509CARequest {
-  return { csr: Buffer.alloc(0), preferredTtl: 0 };
+  return { csr: new Uint8Array(0), preferredTtl: 0 };
 }
 
 export const NewDownstreamX509CARequest: MessageFns<NewDownstreamX509CARequest> = {
@@ -1043,7 +1043,7 @@ export const NewDownstreamX509CARequest: MessageFns<NewDownstreamX509CARequest> 
               break;
             }
 
-            message.csr = Buffer.from(reader.bytes());
+            message.csr = reader.bytes();
             continue;
           }
           case 2: {
@@ -1071,7 +1071,7 @@ export const NewDownstreamX509CARequest: MessageFns<NewDownstreamX509CARequest> 
   },
   fromPartial(object: DeepPartial<NewDownstreamX509CARequest>): NewDownstreamX509CARequest {
     const message = createBaseNewDownstreamX509CARequest();
-    message.csr = object.csr ?? Buffer.alloc(0);
+    message.csr = object.csr ?? new Uint8Array(0);
     message.preferredTtl = object.preferredTtl ?? 0;
     return message;
   },
@@ -1110,7 +1110,7 @@ export const NewDownstreamX509CAResponse: MessageFns<NewDownstreamX509CAResponse
               break;
             }
 
-            message.caCertChain.push(Buffer.from(reader.bytes()));
+            message.caCertChain.push(reader.bytes());
             continue;
           }
           case 2: {
@@ -1118,7 +1118,7 @@ export const NewDownstreamX509CAResponse: MessageFns<NewDownstreamX509CAResponse
               break;
             }
 
-            message.x509Authorities.push(Buffer.from(reader.bytes()));
+            message.x509Authorities.push(reader.bytes());
             continue;
           }
         }
@@ -1145,7 +1145,7 @@ export const NewDownstreamX509CAResponse: MessageFns<NewDownstreamX509CAResponse
 };
 
 function createBaseNewX509SVIDParams(): NewX509SVIDParams {
-  return { entryId: "", csr: Buffer.alloc(0) };
+  return { entryId: "", csr: new Uint8Array(0) };
 }
 
 export const NewX509SVIDParams: MessageFns<NewX509SVIDParams> = {
@@ -1185,7 +1185,7 @@ export const NewX509SVIDParams: MessageFns<NewX509SVIDParams> = {
               break;
             }
 
-            message.csr = Buffer.from(reader.bytes());
+            message.csr = reader.bytes();
             continue;
           }
         }
@@ -1206,13 +1206,13 @@ export const NewX509SVIDParams: MessageFns<NewX509SVIDParams> = {
   fromPartial(object: DeepPartial<NewX509SVIDParams>): NewX509SVIDParams {
     const message = createBaseNewX509SVIDParams();
     message.entryId = object.entryId ?? "";
-    message.csr = object.csr ?? Buffer.alloc(0);
+    message.csr = object.csr ?? new Uint8Array(0);
     return message;
   },
 };
 
 function createBaseNewWITSVIDParams(): NewWITSVIDParams {
-  return { entryId: "", publicKey: Buffer.alloc(0), signingAlgorithm: "" };
+  return { entryId: "", publicKey: new Uint8Array(0), signingAlgorithm: "" };
 }
 
 export const NewWITSVIDParams: MessageFns<NewWITSVIDParams> = {
@@ -1255,7 +1255,7 @@ export const NewWITSVIDParams: MessageFns<NewWITSVIDParams> = {
               break;
             }
 
-            message.publicKey = Buffer.from(reader.bytes());
+            message.publicKey = reader.bytes();
             continue;
           }
           case 3: {
@@ -1284,7 +1284,7 @@ export const NewWITSVIDParams: MessageFns<NewWITSVIDParams> = {
   fromPartial(object: DeepPartial<NewWITSVIDParams>): NewWITSVIDParams {
     const message = createBaseNewWITSVIDParams();
     message.entryId = object.entryId ?? "";
-    message.publicKey = object.publicKey ?? Buffer.alloc(0);
+    message.publicKey = object.publicKey ?? new Uint8Array(0);
     message.signingAlgorithm = object.signingAlgorithm ?? "";
     return message;
   },
