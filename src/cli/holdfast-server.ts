@@ -1,0 +1,7 @@
+/** Entry point of holdfast-server. */
+import { assertNodeVersion } from "./node-version.ts";
+
+assertNodeVersion();
+const { main } = await import("./main.ts");
+const { SERVER_COMMANDS } = await import("./server/commands.ts");
+await main("holdfast-server", "the companion server: CA, datastore and registration entries", SERVER_COMMANDS);

@@ -1,0 +1,19 @@
+/** Prints attested agents as SPIRE does. */
+import type { Agent } from "../../gen/spire/api/types/agent.ts";
+import { idText, timeText } from "../wire.ts";
+
+const LABEL_COLUMN = 18;
+
+/** One agent, a line per property, an empty line after it. `selectors` are shown by `agent show` only. */
+export function agentText(agent: Agent, show: { readonly selectors: boolean }): string {
+  const lines: (readonly [string, string])[] = [
+    ["SPIFFE ID", idText(agent.id)],
+    ["Attestation type", agent.attestationType],
+    ["Expiration time", timeText(agent.x509svidExpiresAt)],
+    agent.banned ? ["Banned", "true"] : ["Serial number", agent.x509svidSerialNumber],
+    ["Can re-attest", String(agent.canReattest)],
+  ];
+  if (agent.agentVersion !== "") lines.push(["Agent version", agent.agentVersion]);
+  if (show.selectors) lines.push(...agent.selectors.map(({ type, value }) => ["Selectors", `${type}:${value}`] as const));
+  return `${lines.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${value}\n`).join("")}\n`;
+}

@@ -1,0 +1,68 @@
+/** `agent purge`: evicts agents whose SVID expired long ago and which can attest again. */
+import { AgentClient } from "../../gen/spire/api/server/agent/v1/agent.ts";
+import type { Agent } from "../../gen/spire/api/types/agent.ts";
+import { parseDuration } from "../../config/duration.ts";
+import { type CommandRun, flag, text, UsageError } from "../command.ts";
+import { call, RpcError } from "../rpc-client.ts";
+import { goTime, idText } from "../wire.ts";
+import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { listAgents } from "./agents.ts";
+
+const DEFAULT_EXPIRED_FOR = "720h";
+
+interface Outcome {
+  readonly agentId: string;
+  readonly deleted: boolean;
+  readonly error: string;
+}
+
+export const run: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const dryRun = flag(options, "dryRun");
+  const expiredForMs = parseDuration(text(options, "expiredFor", DEFAULT_EXPIRED_FOR));
+  if (expiredForMs === undefined) throw new UsageError('-expiredFor takes a duration such as "720h"');
+  const before = `${goTime(context.clock.now() - expiredForMs).replace(" UTC", "")} +00`;
+  const expired = await listAgents(options, context, {
+    byAttestationType: "",
+    bySelectorMatch: undefined,
+    byBanned: false,
+    byCanReattest: true,
+    byExpiresBefore: before,
+  });
+  const outcomes = dryRun ? expired.map((agent) => outcome(agent, false)) : await evictAll(expired);
+  print(options, context, { expiredAgents: outcomes }, () => {
+    if (expired.length === 0) {
+      context.out("No agents to purge.\n");
+      return;
+    }
+    context.out(`Found ${expired.length} expired ${expired.length === 1 ? "agent" : "agents"}\n\n`);
+    context.out(dryRun ? "Agents that can be purged:\n" : "Agents purged:\n");
+    for (const { agentId, error } of outcomes) {
+      if (error === "") context.out(`SPIFFE ID         : ${agentId}\n`);
+    }
+    for (const { agentId, error } of outcomes) {
+      if (error !== "") context.err(`Failed to purge ${agentId}: ${error}\n`);
+    }
+  });
+  return outcomes.some(({ error }) => error !== "") ? 1 : 0;
+
+  function evictAll(agents: readonly Agent[]): Promise<Outcome[]> {
+    return withServer(AgentClient, options, context, async (client) => {
+      const results: Outcome[] = [];
+      for (const agent of agents) {
+        try {
+          await call(client, client.deleteAgent, { id: agent.id }, deadline(context));
+          results.push(outcome(agent, true));
+        } catch (error) {
+          if (!(error instanceof RpcError)) throw error;
+          results.push({ ...outcome(agent, false), error: error.details });
+        }
+      }
+      return results;
+    });
+  }
+};
+
+function outcome(agent: Agent, deleted: boolean): Outcome {
+  return { agentId: idText(agent.id), deleted, error: "" };
+}

@@ -1,0 +1,81 @@
+/** `agent list`, `show`, `count`, `evict` and `ban`. */
+import { AgentClient, type ListAgentsRequest_Filter, type ListAgentsResponse } from "../../gen/spire/api/server/agent/v1/agent.ts";
+import type { Agent } from "../../gen/spire/api/types/agent.ts";
+import type { CliContext, CommandRun, OptionValues } from "../command.ts";
+import { required } from "../command.ts";
+import { call } from "../rpc-client.ts";
+import { idFromText } from "../wire.ts";
+import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { agentFilter } from "./agent-filter.ts";
+import { agentText } from "./agent-print.ts";
+
+const PAGE_SIZE = 500;
+
+/** `agent list`. */
+export const list: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const agents = await listAgents(options, context, agentFilter(options));
+  const response: ListAgentsResponse = { agents, nextPageToken: "" };
+  print(options, context, response, () => {
+    if (agents.length === 0) {
+      context.out("No attested agents found\n");
+      return;
+    }
+    context.out(`Found ${agents.length} attested ${agents.length === 1 ? "agent" : "agents"}:\n\n`);
+    for (const agent of agents) context.out(agentText(agent, { selectors: false }));
+  });
+  return 0;
+};
+
+/** `agent show`. */
+export const show: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const id = idFromText("spiffeID", required(options, "spiffeID"));
+  const agent = await withServer(AgentClient, options, context, (client) =>
+    call(client, client.getAgent, { id, outputMask: undefined }, deadline(context)),
+  );
+  print(options, context, agent, () => context.out(`Found an attested agent given its SPIFFE ID\n\n${agentText(agent, { selectors: true })}`));
+  return 0;
+};
+
+/** `agent count`. */
+export const count: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const response = await withServer(AgentClient, options, context, (client) =>
+    call(client, client.countAgents, { filter: agentFilter(options) }, deadline(context)),
+  );
+  print(options, context, response, () => context.out(`${response.count} attested ${response.count === 1 ? "agent" : "agents"}\n`));
+  return 0;
+};
+
+/** `agent evict`. */
+export const evict: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const id = idFromText("spiffeID", required(options, "spiffeID"));
+  const response = await withServer(AgentClient, options, context, (client) => call(client, client.deleteAgent, { id }, deadline(context)));
+  print(options, context, response, () => context.out("Agent evicted successfully\n"));
+  return 0;
+};
+
+/** `agent ban`. */
+export const ban: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const id = idFromText("spiffeID", required(options, "spiffeID"));
+  const response = await withServer(AgentClient, options, context, (client) => call(client, client.banAgent, { id }, deadline(context)));
+  print(options, context, response, () => context.out("Agent banned successfully\n"));
+  return 0;
+};
+
+/** All agents that the filter lets through, read in pages. */
+export async function listAgents(options: OptionValues, context: CliContext, filter: ListAgentsRequest_Filter): Promise<Agent[]> {
+  return withServer(AgentClient, options, context, async (client) => {
+    const agents: Agent[] = [];
+    let pageToken = "";
+    do {
+      const page = await call(client, client.listAgents, { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken }, deadline(context));
+      agents.push(...page.agents);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    return agents;
+  });
+}

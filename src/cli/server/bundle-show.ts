@@ -1,0 +1,18 @@
+/** `bundle show`. */
+import { BundleClient } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
+import { formatBundle } from "../../pki/bundle-format.ts";
+import { type CommandRun, text, UsageError } from "../command.ts";
+import { call } from "../rpc-client.ts";
+import { bundleFromWire } from "../wire.ts";
+import { deadline, outputFormat, print, withServer } from "./admin.ts";
+
+export const run: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const format = text(options, "format", "pem");
+  if (format !== "pem" && format !== "spiffe") throw new UsageError(`-format is "pem" or "spiffe", not "${format}"`);
+  const bundle = await withServer(BundleClient, options, context, (client) =>
+    call(client, client.getBundle, { outputMask: undefined }, deadline(context)),
+  );
+  print(options, context, bundle, () => context.out(formatBundle(bundleFromWire(bundle), format)));
+  return 0;
+};

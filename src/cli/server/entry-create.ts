@@ -1,0 +1,62 @@
+/** `entry create` and `entry update`: both send entries and report per entry. */
+import { EntryClient } from "../../gen/spire/api/server/entry/v1/entry.ts";
+import type { Entry } from "../../gen/spire/api/types/entry.ts";
+import type { Status } from "../../gen/spire/api/types/status.ts";
+import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
+import { type CliContext, type CommandRun, type OptionValues, required, text } from "../command.ts";
+import { call } from "../rpc-client.ts";
+import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { entriesFromOptions } from "./entry-options.ts";
+import { entryText } from "./entry-print.ts";
+
+/** What the server answered for one entry. */
+interface Result {
+  readonly status: Status | undefined;
+  readonly entry: Entry | undefined;
+}
+
+/** `entry create`. */
+export const create: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const entries = await entriesFromOptions(options, context);
+  return withServer(EntryClient, options, context, async (client) => {
+    const response = await call(client, client.batchCreateEntry, { entries, outputMask: undefined }, deadline(context));
+    return report("create", entries, response, options, context);
+  });
+};
+
+/** `entry update`. */
+export const update: CommandRun = async (options, context) => {
+  outputFormat(options);
+  if (text(options, "data") === "") required(options, "entryID");
+  const entries = await entriesFromOptions(options, context);
+  return withServer(EntryClient, options, context, async (client) => {
+    const response = await call(client, client.batchUpdateEntry, { entries, inputMask: undefined, outputMask: undefined }, deadline(context));
+    return report("update", entries, response, options, context);
+  });
+};
+
+function report(
+  verb: "create" | "update",
+  asked: readonly Entry[],
+  response: { readonly results: readonly Result[] },
+  options: OptionValues,
+  context: CliContext,
+): number {
+  const failed = response.results.flatMap((result, index) => (isOk(result) ? [] : [{ status: result.status, entry: asked[index] }]));
+  print(options, context, response, () => {
+    for (const result of response.results) {
+      if (isOk(result) && result.entry !== undefined) context.out(entryText(result.entry));
+    }
+    for (const { status, entry } of failed) {
+      const reason = `(code: ${grpcCodeName(status?.code ?? GrpcCode.UNKNOWN)}, msg: ${JSON.stringify(status?.message ?? "")})`;
+      context.err(`Failed to ${verb} the following entry ${reason}:\n${entry === undefined ? "" : entryText(entry)}`);
+    }
+    if (failed.length > 0) context.err(`Error: failed to ${verb} one or more entries\n`);
+  });
+  return failed.length > 0 ? 1 : 0;
+}
+
+function isOk(result: Result): boolean {
+  return result.status?.code === GrpcCode.OK;
+}

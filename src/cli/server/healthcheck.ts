@@ -1,0 +1,25 @@
+/** `holdfast-server healthcheck`: asks the health service on the admin socket. */
+import { HealthCheckResponse_ServingStatus, HealthClient } from "../../gen/grpc/health/v1/health.ts";
+import { errorText } from "../../lib/errors.ts";
+import { type CommandRun, flag } from "../command.ts";
+import { call } from "../rpc-client.ts";
+import { deadline, withServer } from "./admin.ts";
+
+export const run: CommandRun = async (options, context) => {
+  const verbose = flag(options, "verbose");
+  if (verbose) context.out("Checking server health...\n");
+  try {
+    const { status } = await withServer(HealthClient, options, context, (client) =>
+      call(client, client.check, { service: "" }, deadline(context)),
+    );
+    if (status === HealthCheckResponse_ServingStatus.SERVING) {
+      context.out("Server is healthy.\n");
+      return 0;
+    }
+    context.err("Error: Server is unhealthy: the server is not serving\n");
+  } catch (error) {
+    context.err(`Error: Server is unhealthy: ${verbose ? errorText(error) : "unable to determine health"}\n`);
+    if (!verbose) context.err("Run it again with -verbose to see why.\n");
+  }
+  return 1;
+};

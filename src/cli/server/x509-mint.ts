@@ -1,0 +1,56 @@
+/** `x509 mint`: a key made here, a certificate signed by the server, without an entry. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { BundleClient } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
+import { SVIDClient } from "../../gen/spire/api/server/svid/v1/svid.ts";
+import { parseDuration } from "../../config/duration.ts";
+import { createCsr } from "../../pki/csr.ts";
+import { generateKey, pkcs8Of } from "../../pki/keys.ts";
+import { pemEncode } from "../../pki/pem.ts";
+import { parseSpiffeId } from "../../spiffe/id.ts";
+import { type CommandRun, type OptionValues, required, text, texts, UsageError } from "../command.ts";
+import { call } from "../rpc-client.ts";
+import { deadline, outputFormat, print, withServer } from "./admin.ts";
+
+export const run: CommandRun = async (options, context) => {
+  outputFormat(options);
+  const spiffeId = parseSpiffeId(required(options, "spiffeID"));
+  const ttl = ttlSeconds(options);
+  const privateKey = await generateKey("ec-p256");
+  const csr = await createCsr({ privateKey, spiffeId, dnsNames: texts(options, "dns") });
+  const svid = await withServer(SVIDClient, options, context, async (client) => {
+    const response = await call(client, client.mintX509Svid, { csr, ttl }, deadline(context));
+    if (response.svid === undefined) throw new Error("the server sent no SVID");
+    return response.svid;
+  });
+  const bundle = await withServer(BundleClient, options, context, (client) =>
+    call(client, client.getBundle, { outputMask: undefined }, deadline(context)),
+  );
+  const chain = svid.certChain.map((certificate) => pemEncode("CERTIFICATE", certificate)).join("");
+  const key = pemEncode("PRIVATE KEY", pkcs8Of(privateKey));
+  const roots = bundle.x509Authorities.map(({ asn1 }) => pemEncode("CERTIFICATE", asn1)).join("");
+  const folder = text(options, "write");
+  if (folder !== "") {
+    mkdirSync(folder, { recursive: true });
+    for (const [name, content, mode] of [["svid.pem", chain, 0o644], ["key.pem", key, 0o600], ["bundle.pem", roots, 0o644]] as const) {
+      writeFileSync(join(folder, name), content, { mode });
+    }
+    context.out(`X509-SVID written to ${join(folder, "svid.pem")}\nPrivate key written to ${join(folder, "key.pem")}\nRoot CAs written to ${join(folder, "bundle.pem")}\n`);
+    return 0;
+  }
+  const json = {
+    x509Svid: svid.certChain,
+    privateKey: pkcs8Of(privateKey),
+    rootCas: bundle.x509Authorities.map(({ asn1 }) => asn1),
+  };
+  print(options, context, json, () => context.out(`X509-SVID:\n${chain}\nPrivate key:\n${key}\nRoot CAs:\n${roots}\n`));
+  return 0;
+};
+
+function ttlSeconds(options: OptionValues): number {
+  const given = text(options, "ttl");
+  if (given === "") return 0;
+  const ms = parseDuration(given);
+  if (ms === undefined || ms < 0) throw new UsageError('-ttl takes a duration such as "1h"');
+  return Math.ceil(ms / 1000);
+}

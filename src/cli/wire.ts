@@ -1,0 +1,44 @@
+/** Conversions between what is typed or printed and the messages of the APIs. */
+import { AgentError } from "../lib/errors.ts";
+import type { Bundle } from "../gen/spire/api/types/bundle.ts";
+import type { SPIFFEID } from "../gen/spire/api/types/spiffeid.ts";
+import type { TrustBundle } from "../spiffe/bundle.ts";
+import { parseSpiffeId, parseTrustDomain, pathOf, trustDomainOf } from "../spiffe/id.ts";
+import type { Der } from "../spiffe/svid.ts";
+
+/** An ID as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
+export function idFromText(flagName: string, value: string): SPIFFEID {
+  try {
+    const id = parseSpiffeId(value);
+    return { trustDomain: trustDomainOf(id), path: pathOf(id) };
+  } catch (error) {
+    throw new AgentError("INVALID_ARGUMENT", `-${flagName}: invalid SPIFFE ID "${value}"`, { cause: error });
+  }
+}
+
+/** An ID for people to read. */
+export function idText(id: SPIFFEID | undefined): string {
+  return id === undefined ? "" : `spiffe://${id.trustDomain}${id.path}`;
+}
+
+/** A moment in Unix seconds, as Go prints it in UTC: `2026-01-02 15:04:05 +0000 UTC`. */
+export function timeText(unixSeconds: bigint | number): string {
+  return goTime(Number(unixSeconds) * 1000);
+}
+
+/** A moment in milliseconds since the epoch, as Go prints it in UTC. */
+export function goTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`;
+}
+
+/** A bundle message as the domain has it. */
+export function bundleFromWire(bundle: Bundle): TrustBundle {
+  return {
+    trustDomain: parseTrustDomain(bundle.trustDomain),
+    x509Authorities: bundle.x509Authorities.map(({ asn1, tainted }) => ({ certificate: asn1 as Der, tainted })),
+    jwtAuthorities: bundle.jwtAuthorities.map((key) => ({ ...key, expiresAt: Number(key.expiresAt) })),
+    witAuthorities: bundle.witAuthorities.map((key) => ({ ...key, expiresAt: Number(key.expiresAt) })),
+    refreshHint: Number(bundle.refreshHint),
+    sequence: bundle.sequenceNumber,
+  };
+}
