@@ -8,7 +8,11 @@ const FALSE = new Set(["0", "f", "F", "false", "FALSE", "False"]);
  * Rewrites the arguments so that every long flag has two dashes and switches carry no value. What follows a flag
  * that takes a value is left alone, whatever it looks like; what follows `--` too.
  */
-export function normalizeArgv(argv: readonly string[], switches: ReadonlySet<string>, valued: ReadonlySet<string>): string[] {
+export function normalizeArgv(
+  argv: readonly string[],
+  switches: ReadonlySet<string>,
+  valued: ReadonlySet<string>,
+): string[] {
   const out: string[] = [];
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? "";

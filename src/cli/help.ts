@@ -21,11 +21,18 @@ export function commandHelp(program: string, command: CommandSpec): string {
 }
 
 /** The overview: all commands below `prefix`. */
-export function overviewHelp(program: string, prefix: readonly string[], commands: readonly CommandSpec[], about: string): string {
+export function overviewHelp(
+  program: string,
+  prefix: readonly string[],
+  commands: readonly CommandSpec[],
+  about: string,
+): string {
   const below = commands.filter((command) => prefix.every((word, index) => command.path[index] === word));
   const names = below.map((command) => command.path.join(" "));
   const column = Math.max(...names.map((name) => name.length)) + 2;
-  const list = below.map((command, index) => `${INDENT}${(names[index] ?? "").padEnd(column)}${command.summary}`).join("\n");
+  const list = below
+    .map((command, index) => `${INDENT}${(names[index] ?? "").padEnd(column)}${command.summary}`)
+    .join("\n");
   return [
     section("NAME", [`${[program, ...prefix].join(" ")} - ${about}`]),
     section("SYNOPSIS", [`${[program, ...prefix].join(" ")} <command> [options]`]),
@@ -39,7 +46,10 @@ function section(title: string, paragraphs: readonly string[]): string {
 }
 
 function optionHelp(option: OptionSpec): string {
-  const notes = [option.repeat === true ? "May be given several times." : "", option.default === undefined ? "" : `Default: ${option.default}.`];
+  const notes = [
+    option.repeat === true ? "May be given several times." : "",
+    option.default === undefined ? "" : `Default: ${option.default}.`,
+  ];
   const text = [option.description, ...notes].filter((part) => part !== "").join(" ");
   const head = option.value === undefined ? `-${option.name}` : `-${option.name} <${option.value}>`;
   return `${INDENT}${head}\n${wrap(text, `${INDENT}${INDENT}`)}\n`;

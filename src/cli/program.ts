@@ -24,7 +24,12 @@ export async function runProgram(spec: ProgramSpec, argv: readonly string[], con
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
     if (error instanceof UsageError) {
-      context.err(`${error.message}\nTry '${context.program} ${argv.filter((word) => !word.startsWith("-")).slice(0, 2).join(" ")} -h'.\n`);
+      context.err(
+        `${error.message}\nTry '${context.program} ${argv
+          .filter((word) => !word.startsWith("-"))
+          .slice(0, 2)
+          .join(" ")} -h'.\n`,
+      );
       return 1;
     }
     context.err(`Error: ${errorText(error)}\n`);
@@ -33,7 +38,9 @@ export async function runProgram(spec: ProgramSpec, argv: readonly string[], con
 }
 
 function build(spec: ProgramSpec, context: CliContext, done: (status: number) => void): Command {
-  const root = configure(new Command(context.program), context, () => overviewHelp(context.program, [], spec.commands, spec.about));
+  const root = configure(new Command(context.program), context, () =>
+    overviewHelp(context.program, [], spec.commands, spec.about),
+  );
   root.version(spec.version, "--version", "print the version").enablePositionalOptions();
   for (const command of spec.commands) {
     const parent = groupOf(root, command.path.slice(0, -1), spec, context);
@@ -57,7 +64,9 @@ function groupOf(root: Command, path: readonly string[], spec: ProgramSpec, cont
     let next = group.commands.find((command) => command.name() === word);
     if (next === undefined) {
       const prefix = path.slice(0, depth + 1);
-      next = configure(new Command(word), context, () => overviewHelp(context.program, prefix, spec.commands, spec.about));
+      next = configure(new Command(word), context, () =>
+        overviewHelp(context.program, prefix, spec.commands, spec.about),
+      );
       group.addCommand(next);
     }
     group = next;
@@ -77,7 +86,10 @@ function configure(command: Command, context: CliContext, help: () => string): C
 }
 
 function toOption(spec: OptionSpec): Option {
-  const option = new Option(spec.value === undefined ? `--${spec.name}` : `--${spec.name} <${spec.value}>`, spec.description);
+  const option = new Option(
+    spec.value === undefined ? `--${spec.name}` : `--${spec.name} <${spec.value}>`,
+    spec.description,
+  );
   if (spec.repeat === true) {
     option.argParser((value: string, previous: readonly string[] | undefined) => [...(previous ?? []), value]);
   }

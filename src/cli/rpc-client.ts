@@ -1,8 +1,19 @@
 /** Calls services on a local Unix socket from the command line. */
-import { type ChannelCredentials, type Client, type ClientOptions, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  type Client,
+  type ClientOptions,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { GrpcCode, grpcCodeName } from "../lib/grpc-status.ts";
 
-type ClientClass<C extends Client> = new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>) => C;
+type ClientClass<C extends Client> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<ClientOptions>,
+) => C;
 
 /** A call failed with a gRPC status. */
 export class RpcError extends Error {
@@ -18,7 +29,11 @@ export class RpcError extends Error {
 }
 
 /** Opens a client of a service on a Unix socket, hands it to `use`, and closes it. */
-export async function withClient<C extends Client, T>(service: ClientClass<C>, socketPath: string, use: (client: C) => Promise<T>): Promise<T> {
+export async function withClient<C extends Client, T>(
+  service: ClientClass<C>,
+  socketPath: string,
+  use: (client: C) => Promise<T>,
+): Promise<T> {
   const client = new service(`unix:${socketPath}`, credentials.createInsecure(), {
     // The socket is local: names, proxies and retries have no say.
     "grpc.enable_http_proxy": 0,
@@ -50,12 +65,23 @@ export interface CallOptions {
 }
 
 /** Calls a unary method of `client`. Throws `RpcError`. */
-export function call<Req, Res>(client: Client, method: UnaryMethod<Req, Res>, request: Req, options: CallOptions = {}): Promise<Res> {
+export function call<Req, Res>(
+  client: Client,
+  method: UnaryMethod<Req, Res>,
+  request: Req,
+  options: CallOptions = {},
+): Promise<Res> {
   return new Promise((resolve, reject) => {
-    method.call(client, request, metadataOf(options), options.deadline === undefined ? {} : { deadline: options.deadline }, (error, response) => {
-      if (error === null) resolve(response);
-      else reject(rpcError(error));
-    });
+    method.call(
+      client,
+      request,
+      metadataOf(options),
+      options.deadline === undefined ? {} : { deadline: options.deadline },
+      (error, response) => {
+        if (error === null) resolve(response);
+        else reject(rpcError(error));
+      },
+    );
   });
 }
 
@@ -75,5 +101,7 @@ export function rpcError(error: unknown): Error {
 
 /** Whether the call failed because nobody answered in time. */
 export function isUnreachable(error: unknown): boolean {
-  return error instanceof RpcError && (error.code === GrpcCode.UNAVAILABLE || error.code === GrpcCode.DEADLINE_EXCEEDED);
+  return (
+    error instanceof RpcError && (error.code === GrpcCode.UNAVAILABLE || error.code === GrpcCode.DEADLINE_EXCEEDED)
+  );
 }

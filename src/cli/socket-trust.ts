@@ -48,8 +48,17 @@ function listenerUid(path: string, native: PeerCredentialSource): Promise<number
 }
 
 function connectError(path: string, error: NodeJS.ErrnoException): Error {
-  if (error.code === "ENOENT") return publicError("UNAVAILABLE", `there is no socket at ${path}: is the program running, and is -socketPath right?`);
-  if (error.code === "ECONNREFUSED") return publicError("UNAVAILABLE", `nobody listens on ${path}: is the program running?`);
-  if (error.code === "EACCES") return publicError("PERMISSION_DENIED", `no permission to connect to ${path}: run as root or as a member of its group`);
+  if (error.code === "ENOENT")
+    return publicError(
+      "UNAVAILABLE",
+      `there is no socket at ${path}: is the program running, and is -socketPath right?`,
+    );
+  if (error.code === "ECONNREFUSED")
+    return publicError("UNAVAILABLE", `nobody listens on ${path}: is the program running?`);
+  if (error.code === "EACCES")
+    return publicError(
+      "PERMISSION_DENIED",
+      `no permission to connect to ${path}: run as root or as a member of its group`,
+    );
   return publicError("UNAVAILABLE", `cannot connect to ${path}`, { cause: error });
 }

@@ -1,7 +1,8 @@
 /** Conversions between what is typed or printed and the messages of the APIs. */
-import { AgentError } from "../lib/errors.ts";
+
 import type { Bundle } from "../gen/spire/api/types/bundle.ts";
 import type { SPIFFEID } from "../gen/spire/api/types/spiffeid.ts";
+import { AgentError } from "../lib/errors.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import { parseSpiffeId, parseTrustDomain, pathOf, trustDomainOf } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";

@@ -2,7 +2,6 @@
 import type { ChannelCredentials, Client, ClientOptions } from "@grpc/grpc-js";
 import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
 import { loadNative } from "../native.ts";
-import { protoJson } from "../proto-json.ts";
 import { withClient } from "../rpc-client.ts";
 import { assertTrustedListener } from "../socket-trust.ts";
 
@@ -22,17 +21,10 @@ export const ADMIN_OPTIONS: readonly OptionSpec[] = [
   {
     name: "instance",
     value: "name",
-    description: "Fills %i of the path template in SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE; not together with -socketPath.",
+    description:
+      "Fills %i of the path template in SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE; not together with -socketPath.",
   },
 ];
-
-/** `-output`. */
-export const OUTPUT_OPTION: OptionSpec = {
-  name: "output",
-  value: "pretty|json",
-  description: "How the result is printed.",
-  default: "pretty",
-};
 
 /** The path of the admin socket that the flags and the environment name. */
 export function adminSocketPath(options: OptionValues, context: CliContext): string {
@@ -42,7 +34,9 @@ export function adminSocketPath(options: OptionValues, context: CliContext): str
   const template = context.env["SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE"];
   if (given !== "") throw new UsageError("-instance and -socketPath cannot be given together");
   if (template === undefined || !template.includes("%i")) {
-    throw new UsageError("-instance needs SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE in the environment, a path with %i in it");
+    throw new UsageError(
+      "-instance needs SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE in the environment, a path with %i in it",
+    );
   }
   return template.replaceAll("%i", instance);
 }
@@ -62,18 +56,4 @@ export async function withServer<C extends Client, T>(
 /** The time by which a call must be answered. */
 export function deadline(context: CliContext): { readonly deadline: number } {
   return { deadline: context.clock.now() + CALL_TIMEOUT_MS };
-}
-
-/** Prints a message as JSON when `-output json` was given, else calls `pretty`. */
-export function print(options: OptionValues, context: CliContext, message: object, pretty: () => void): void {
-  const format = outputFormat(options);
-  if (format === "json") context.out(`${protoJson(message)}\n`);
-  else pretty();
-}
-
-/** `pretty` or `json`. */
-export function outputFormat(options: OptionValues): "pretty" | "json" {
-  const format = text(options, "output", "pretty");
-  if (format === "pretty" || format === "json") return format;
-  throw new UsageError(`-output is "pretty" or "json", not "${format}"`);
 }

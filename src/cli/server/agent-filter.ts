@@ -7,7 +7,12 @@ import { setMatch } from "./entry-filter.ts";
 /** Filter flags; all given ones must hold. */
 export const AGENT_FILTER_OPTIONS: readonly OptionSpec[] = [
   { name: "attestationType", value: "type", description: "Agents that attested in this way, such as join_token." },
-  { name: "selector", value: "type:value", repeat: true, description: "Agents with these selectors; see -matchSelectorsOn." },
+  {
+    name: "selector",
+    value: "type:value",
+    repeat: true,
+    description: "Agents with these selectors; see -matchSelectorsOn.",
+  },
   {
     name: "matchSelectorsOn",
     value: "exact|any|superset|subset",
@@ -35,7 +40,9 @@ export function agentFilter(options: OptionValues): ListAgentsRequest_Filter {
   return {
     byAttestationType: text(options, "attestationType"),
     bySelectorMatch:
-      selectors.length === 0 ? undefined : { selectors: selectors.map(parseSelector), match: setMatch(options, "matchSelectorsOn") },
+      selectors.length === 0
+        ? undefined
+        : { selectors: selectors.map(parseSelector), match: setMatch(options, "matchSelectorsOn") },
     byBanned: truth(options, "banned"),
     byCanReattest: truth(options, "canReattest"),
     byExpiresBefore: expiresBefore,

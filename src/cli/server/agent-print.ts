@@ -14,6 +14,7 @@ export function agentText(agent: Agent, show: { readonly selectors: boolean }): 
     ["Can re-attest", String(agent.canReattest)],
   ];
   if (agent.agentVersion !== "") lines.push(["Agent version", agent.agentVersion]);
-  if (show.selectors) lines.push(...agent.selectors.map(({ type, value }) => ["Selectors", `${type}:${value}`] as const));
+  if (show.selectors)
+    lines.push(...agent.selectors.map(({ type, value }) => ["Selectors", `${type}:${value}`] as const));
   return `${lines.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${value}\n`).join("")}\n`;
 }

@@ -1,11 +1,13 @@
 /** `agent purge`: evicts agents whose SVID expired long ago and which can attest again. */
+
+import { parseDuration } from "../../config/duration.ts";
 import { AgentClient } from "../../gen/spire/api/server/agent/v1/agent.ts";
 import type { Agent } from "../../gen/spire/api/types/agent.ts";
-import { parseDuration } from "../../config/duration.ts";
 import { type CommandRun, flag, text, UsageError } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call, RpcError } from "../rpc-client.ts";
 import { goTime, idText } from "../wire.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 import { listAgents } from "./agents.ts";
 
 const DEFAULT_EXPIRED_FOR = "720h";

@@ -1,11 +1,16 @@
 /** `agent list`, `show`, `count`, `evict` and `ban`. */
-import { AgentClient, type ListAgentsRequest_Filter, type ListAgentsResponse } from "../../gen/spire/api/server/agent/v1/agent.ts";
+import {
+  AgentClient,
+  type ListAgentsRequest_Filter,
+  type ListAgentsResponse,
+} from "../../gen/spire/api/server/agent/v1/agent.ts";
 import type { Agent } from "../../gen/spire/api/types/agent.ts";
 import type { CliContext, CommandRun, OptionValues } from "../command.ts";
 import { required } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
 import { idFromText } from "../wire.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 import { agentFilter } from "./agent-filter.ts";
 import { agentText } from "./agent-print.ts";
 
@@ -34,7 +39,9 @@ export const show: CommandRun = async (options, context) => {
   const agent = await withServer(AgentClient, options, context, (client) =>
     call(client, client.getAgent, { id, outputMask: undefined }, deadline(context)),
   );
-  print(options, context, agent, () => context.out(`Found an attested agent given its SPIFFE ID\n\n${agentText(agent, { selectors: true })}`));
+  print(options, context, agent, () =>
+    context.out(`Found an attested agent given its SPIFFE ID\n\n${agentText(agent, { selectors: true })}`),
+  );
   return 0;
 };
 
@@ -44,7 +51,9 @@ export const count: CommandRun = async (options, context) => {
   const response = await withServer(AgentClient, options, context, (client) =>
     call(client, client.countAgents, { filter: agentFilter(options) }, deadline(context)),
   );
-  print(options, context, response, () => context.out(`${response.count} attested ${response.count === 1 ? "agent" : "agents"}\n`));
+  print(options, context, response, () =>
+    context.out(`${response.count} attested ${response.count === 1 ? "agent" : "agents"}\n`),
+  );
   return 0;
 };
 
@@ -52,7 +61,9 @@ export const count: CommandRun = async (options, context) => {
 export const evict: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
-  const response = await withServer(AgentClient, options, context, (client) => call(client, client.deleteAgent, { id }, deadline(context)));
+  const response = await withServer(AgentClient, options, context, (client) =>
+    call(client, client.deleteAgent, { id }, deadline(context)),
+  );
   print(options, context, response, () => context.out("Agent evicted successfully\n"));
   return 0;
 };
@@ -61,18 +72,29 @@ export const evict: CommandRun = async (options, context) => {
 export const ban: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
-  const response = await withServer(AgentClient, options, context, (client) => call(client, client.banAgent, { id }, deadline(context)));
+  const response = await withServer(AgentClient, options, context, (client) =>
+    call(client, client.banAgent, { id }, deadline(context)),
+  );
   print(options, context, response, () => context.out("Agent banned successfully\n"));
   return 0;
 };
 
 /** All agents that the filter lets through, read in pages. */
-export async function listAgents(options: OptionValues, context: CliContext, filter: ListAgentsRequest_Filter): Promise<Agent[]> {
+export async function listAgents(
+  options: OptionValues,
+  context: CliContext,
+  filter: ListAgentsRequest_Filter,
+): Promise<Agent[]> {
   return withServer(AgentClient, options, context, async (client) => {
     const agents: Agent[] = [];
     let pageToken = "";
     do {
-      const page = await call(client, client.listAgents, { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken }, deadline(context));
+      const page = await call(
+        client,
+        client.listAgents,
+        { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken },
+        deadline(context),
+      );
       agents.push(...page.agents);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");

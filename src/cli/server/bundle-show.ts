@@ -2,9 +2,10 @@
 import { BundleClient } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
 import { formatBundle } from "../../pki/bundle-format.ts";
 import { type CommandRun, text, UsageError } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
 import { bundleFromWire } from "../wire.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 
 export const run: CommandRun = async (options, context) => {
   outputFormat(options);

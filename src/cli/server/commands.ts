@@ -1,22 +1,12 @@
 /** The commands of holdfast-server, with SPIRE's names and flags. */
 import type { CommandSpec, OptionSpec } from "../command.ts";
-import { ADMIN_OPTIONS, OUTPUT_OPTION } from "./admin.ts";
+import { configOptions, LOG_OPTIONS, OUTPUT_OPTION } from "../shared-options.ts";
+import { ADMIN_OPTIONS } from "./admin.ts";
 import { AGENT_FILTER_OPTIONS } from "./agent-filter.ts";
 import { ENTRY_FILTER_OPTIONS } from "./entry-filter.ts";
 import { ENTRY_OPTIONS } from "./entry-options.ts";
 
-const CONFIG_OPTIONS: readonly OptionSpec[] = [
-  { name: "config", value: "path", description: "The configuration file, HCL or JSON.", default: "conf/server/server.conf" },
-  { name: "expandEnv", description: "Replaces $NAME and ${NAME} in the file by the environment's values." },
-];
-
-const LOG_OPTIONS: readonly OptionSpec[] = [
-  { name: "logFile", value: "path", description: "Where the log goes. SIGUSR2 opens it anew.", default: "standard output" },
-  { name: "logFormat", value: "text|json", description: "What a line of the log looks like.", default: "text" },
-  { name: "logLevel", value: "level", description: "ERROR, WARN, INFO, DEBUG or TRACE.", default: "INFO" },
-  { name: "logSourceLocation", description: "Adds the place in the code to each line." },
-];
-
+const CONFIG_OPTIONS = configOptions("conf/server/server.conf");
 const AGENT_ID: OptionSpec = { name: "spiffeID", value: "id", description: "The agent's SPIFFE ID." };
 const ENTRY_ID: OptionSpec = { name: "entryID", value: "id", description: "The ID of the entry." };
 const ADMIN = [...ADMIN_OPTIONS, OUTPUT_OPTION];
@@ -33,11 +23,18 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
       { name: "bindAddress", value: "address", description: "The IP address to listen on.", default: "0.0.0.0" },
       { name: "serverPort", value: "port", description: "The TCP port to listen on.", default: "8081" },
       { name: "dataDir", value: "path", description: "The folder for what the server keeps." },
-      { name: "socketPath", value: "path", description: "The admin socket.", default: "/tmp/spire-server/private/api.sock" },
+      {
+        name: "socketPath",
+        value: "path",
+        description: "The admin socket.",
+        default: "/tmp/spire-server/private/api.sock",
+      },
       { name: "trustDomain", value: "name", description: "The trust domain that the server signs for." },
       ...LOG_OPTIONS,
     ],
-    examples: [{ line: "holdfast-server run -config /etc/holdfast/server.conf", does: "Runs with a configuration file:" }],
+    examples: [
+      { line: "holdfast-server run -config /etc/holdfast/server.conf", does: "Runs with a configuration file:" },
+    ],
     load: () => import("./run.ts"),
   },
   {
@@ -60,7 +57,8 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
   {
     path: ["entry", "create"],
     summary: "register a workload",
-    description: "Creates one entry from flags, or several from a file. An identical entry (same SPIFFE ID, parent and selectors) is refused with AlreadyExists.",
+    description:
+      "Creates one entry from flags, or several from a file. An identical entry (same SPIFFE ID, parent and selectors) is refused with AlreadyExists.",
     options: [...ENTRY_OPTIONS, ...ADMIN],
     examples: [
       {
@@ -106,7 +104,11 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     description: "Makes a token with which one agent may join once.",
     options: [
       { name: "ttl", value: "seconds", description: "How long the token can be used.", default: "600" },
-      { name: "spiffeID", value: "id", description: "A further SPIFFE ID for the agent that joins, to use as a parent in entries." },
+      {
+        name: "spiffeID",
+        value: "id",
+        description: "A further SPIFFE ID for the agent that joins, to use as a parent in entries.",
+      },
       ...ADMIN,
     ],
     load: () => import("./token.ts"),
@@ -115,7 +117,12 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     path: ["bundle", "show"],
     summary: "print the trust domain's bundle",
     options: [
-      { name: "format", value: "pem|spiffe", description: "PEM certificates, or the SPIFFE bundle as JSON.", default: "pem" },
+      {
+        name: "format",
+        value: "pem|spiffe",
+        description: "PEM certificates, or the SPIFFE bundle as JSON.",
+        default: "pem",
+      },
       ...ADMIN,
     ],
     load: () => import("./bundle-show.ts"),
@@ -154,7 +161,12 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     path: ["agent", "purge"],
     summary: "evict agents that expired long ago and can attest again",
     options: [
-      { name: "expiredFor", value: "duration", description: "How long ago their SVID must have expired.", default: "720h" },
+      {
+        name: "expiredFor",
+        value: "duration",
+        description: "How long ago their SVID must have expired.",
+        default: "720h",
+      },
       { name: "dryRun", description: "Only says which agents would go." },
       ...ADMIN,
     ],
@@ -167,7 +179,12 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     options: [
       { name: "spiffeID", value: "id", description: "The SPIFFE ID to sign for." },
       { name: "dns", value: "name", repeat: true, description: "A DNS name for the certificate." },
-      { name: "ttl", value: "duration", description: "Its lifetime, such as 1h.", default: "the server's X.509-SVID TTL" },
+      {
+        name: "ttl",
+        value: "duration",
+        description: "Its lifetime, such as 1h.",
+        default: "the server's X.509-SVID TTL",
+      },
       { name: "write", value: "folder", description: "Writes svid.pem, key.pem and bundle.pem instead of printing." },
       ...ADMIN,
     ],

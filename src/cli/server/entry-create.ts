@@ -4,8 +4,9 @@ import type { Entry } from "../../gen/spire/api/types/entry.ts";
 import type { Status } from "../../gen/spire/api/types/status.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
 import { type CliContext, type CommandRun, type OptionValues, required, text } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 import { entriesFromOptions } from "./entry-options.ts";
 import { entryText } from "./entry-print.ts";
 
@@ -31,7 +32,12 @@ export const update: CommandRun = async (options, context) => {
   if (text(options, "data") === "") required(options, "entryID");
   const entries = await entriesFromOptions(options, context);
   return withServer(EntryClient, options, context, async (client) => {
-    const response = await call(client, client.batchUpdateEntry, { entries, inputMask: undefined, outputMask: undefined }, deadline(context));
+    const response = await call(
+      client,
+      client.batchUpdateEntry,
+      { entries, inputMask: undefined, outputMask: undefined },
+      deadline(context),
+    );
     return report("update", entries, response, options, context);
   });
 };
@@ -43,7 +49,9 @@ function report(
   options: OptionValues,
   context: CliContext,
 ): number {
-  const failed = response.results.flatMap((result, index) => (isOk(result) ? [] : [{ status: result.status, entry: asked[index] }]));
+  const failed = response.results.flatMap((result, index) =>
+    isOk(result) ? [] : [{ status: result.status, entry: asked[index] }],
+  );
   print(options, context, response, () => {
     for (const result of response.results) {
       if (isOk(result) && result.entry !== undefined) context.out(entryText(result.entry));

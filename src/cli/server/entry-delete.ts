@@ -5,8 +5,9 @@ import { EntryClient } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import { errorText, publicError } from "../../lib/errors.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
 import { type CliContext, type CommandRun, type OptionValues, text, UsageError } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 
 const IDS = z.array(z.string().min(1)).min(1);
 
@@ -39,6 +40,9 @@ async function entryIds(options: OptionValues, context: CliContext): Promise<str
   try {
     return IDS.parse(JSON.parse(file === "-" ? await context.stdin() : readFileSync(file, "utf8")));
   } catch (error) {
-    throw publicError("INVALID_ARGUMENT", `-file: ${file} must hold a JSON list of entry IDs (${errorText(error).split("\n")[0]})`);
+    throw publicError(
+      "INVALID_ARGUMENT",
+      `-file: ${file} must hold a JSON list of entry IDs (${errorText(error).split("\n")[0]})`,
+    );
   }
 }

@@ -51,7 +51,9 @@ export function entriesFromFile(json: string, source: string): Entry[] {
       id: entry.entry_id,
       spiffeId: idFromText("data", entry.spiffe_id),
       parentId: idFromText("data", entry.parent_id),
-      selectors: entry.selectors.map((selector) => (typeof selector === "string" ? parseSelector(selector) : checkSelector(selector))),
+      selectors: entry.selectors.map((selector) =>
+        typeof selector === "string" ? parseSelector(selector) : checkSelector(selector),
+      ),
       x509SvidTtl: entry.x509_svid_ttl || entry.ttl,
       jwtSvidTtl: entry.jwt_svid_ttl,
       federatesWith: entry.federates_with,

@@ -11,8 +11,18 @@ const MATCHES = { exact: 0, subset: 1, superset: 2, any: 3 } as const;
 export const ENTRY_FILTER_OPTIONS: readonly OptionSpec[] = [
   { name: "spiffeID", value: "id", description: "Entries for this SPIFFE ID." },
   { name: "parentID", value: "id", description: "Entries under this parent." },
-  { name: "selector", value: "type:value", repeat: true, description: "Entries with these selectors; see -matchSelectorsOn." },
-  { name: "federatesWith", value: "trust domain", repeat: true, description: "Entries that federate with these; see -matchFederatesWithOn." },
+  {
+    name: "selector",
+    value: "type:value",
+    repeat: true,
+    description: "Entries with these selectors; see -matchSelectorsOn.",
+  },
+  {
+    name: "federatesWith",
+    value: "trust domain",
+    repeat: true,
+    description: "Entries that federate with these; see -matchFederatesWithOn.",
+  },
   { name: "downstream", description: "Downstream entries only." },
   { name: "hint", value: "text", description: "Entries with this hint." },
   {
@@ -39,11 +49,16 @@ export function entryFilter(options: OptionValues): CountEntriesRequest_Filter {
     bySpiffeId: spiffeId === "" ? undefined : idFromText("spiffeID", spiffeId),
     byParentId: parentId === "" ? undefined : idFromText("parentID", parentId),
     bySelectors:
-      selectors.length === 0 ? undefined : { selectors: selectors.map(parseSelector), match: setMatch(options, "matchSelectorsOn") },
+      selectors.length === 0
+        ? undefined
+        : { selectors: selectors.map(parseSelector), match: setMatch(options, "matchSelectorsOn") },
     byFederatesWith:
       federatesWith.length === 0
         ? undefined
-        : { trustDomains: federatesWith.map((name) => parseTrustDomain(name)), match: setMatch(options, "matchFederatesWithOn") },
+        : {
+            trustDomains: federatesWith.map((name) => parseTrustDomain(name)),
+            match: setMatch(options, "matchFederatesWithOn"),
+          },
     byHint: text(options, "hint") || undefined,
     byDownstream: options["downstream"] === true ? true : undefined,
   };

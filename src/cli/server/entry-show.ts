@@ -2,9 +2,10 @@
 import { EntryClient, type ListEntriesResponse } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import type { Entry } from "../../gen/spire/api/types/entry.ts";
 import { type CommandRun, text } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
 import { idText } from "../wire.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 import { entryFilter } from "./entry-filter.ts";
 import { entryText } from "./entry-print.ts";
 
@@ -55,7 +56,11 @@ export const count: CommandRun = async (options, context) => {
 };
 
 function inReadingOrder(a: Entry, b: Entry): number {
-  return compare(idText(a.spiffeId), idText(b.spiffeId)) || compare(idText(a.parentId), idText(b.parentId)) || compare(a.id, b.id);
+  return (
+    compare(idText(a.spiffeId), idText(b.spiffeId)) ||
+    compare(idText(a.parentId), idText(b.parentId)) ||
+    compare(a.id, b.id)
+  );
 }
 
 function compare(a: string, b: string): number {

@@ -1,9 +1,10 @@
 /** `token generate`. */
 import { AgentClient } from "../../gen/spire/api/server/agent/v1/agent.ts";
 import { type CommandRun, integer, text, UsageError } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
 import { idFromText } from "../wire.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 
 const DEFAULT_TTL_SECONDS = 600;
 

@@ -1,16 +1,17 @@
 /** `x509 mint`: a key made here, a certificate signed by the server, without an entry. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseDuration } from "../../config/duration.ts";
 import { BundleClient } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
 import { SVIDClient } from "../../gen/spire/api/server/svid/v1/svid.ts";
-import { parseDuration } from "../../config/duration.ts";
 import { createCsr } from "../../pki/csr.ts";
 import { generateKey, pkcs8Of } from "../../pki/keys.ts";
 import { pemEncode } from "../../pki/pem.ts";
 import { parseSpiffeId } from "../../spiffe/id.ts";
 import { type CommandRun, type OptionValues, required, text, texts, UsageError } from "../command.ts";
+import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
-import { deadline, outputFormat, print, withServer } from "./admin.ts";
+import { deadline, withServer } from "./admin.ts";
 
 export const run: CommandRun = async (options, context) => {
   outputFormat(options);
@@ -32,10 +33,16 @@ export const run: CommandRun = async (options, context) => {
   const folder = text(options, "write");
   if (folder !== "") {
     mkdirSync(folder, { recursive: true });
-    for (const [name, content, mode] of [["svid.pem", chain, 0o644], ["key.pem", key, 0o600], ["bundle.pem", roots, 0o644]] as const) {
+    for (const [name, content, mode] of [
+      ["svid.pem", chain, 0o644],
+      ["key.pem", key, 0o600],
+      ["bundle.pem", roots, 0o644],
+    ] as const) {
       writeFileSync(join(folder, name), content, { mode });
     }
-    context.out(`X509-SVID written to ${join(folder, "svid.pem")}\nPrivate key written to ${join(folder, "key.pem")}\nRoot CAs written to ${join(folder, "bundle.pem")}\n`);
+    context.out(
+      `X509-SVID written to ${join(folder, "svid.pem")}\nPrivate key written to ${join(folder, "key.pem")}\nRoot CAs written to ${join(folder, "bundle.pem")}\n`,
+    );
     return 0;
   }
   const json = {

@@ -1,0 +1,98 @@
+/** The commands of holdfast-agent, with SPIRE's names and flags. */
+import type { CommandSpec, OptionSpec } from "../command.ts";
+import { configOptions, LOG_OPTIONS, OUTPUT_OPTION } from "../shared-options.ts";
+import { DEFAULT_AGENT_SOCKET, TIMEOUT_OPTION, WORKLOAD_OPTIONS } from "./workload.ts";
+
+const CONFIG_OPTIONS = configOptions("conf/agent/agent.conf");
+
+const FETCH_OPTIONS: readonly OptionSpec[] = [
+  { name: "silent", description: "Prints nothing of the SVIDs." },
+  {
+    name: "write",
+    value: "folder",
+    description: "Writes certificates, keys and bundles as PEM files into this folder.",
+  },
+  TIMEOUT_OPTION,
+  ...WORKLOAD_OPTIONS,
+  OUTPUT_OPTION,
+];
+
+/** All commands. Each loads its code when it runs. */
+export const AGENT_COMMANDS: readonly CommandSpec[] = [
+  {
+    path: ["run"],
+    summary: "run the agent",
+    description:
+      "Proves to the server what this node is, keeps the SVIDs of its workloads fresh and serves them on a Unix socket until SIGINT or SIGTERM.\n\nFlags win over the file. SIGUSR2 reopens the log file.",
+    options: [
+      ...CONFIG_OPTIONS,
+      { name: "dataDir", value: "path", description: "The folder for what the agent keeps." },
+      { name: "joinToken", value: "token", description: "The join token to attest with." },
+      { name: "joinTokenFile", value: "path", description: "A file that holds the join token." },
+      { name: "serverAddress", value: "host", description: "The server's host name or IP address." },
+      { name: "serverPort", value: "port", description: "The server's TCP port." },
+      { name: "socketPath", value: "path", description: "The Workload API's socket.", default: DEFAULT_AGENT_SOCKET },
+      { name: "trustDomain", value: "name", description: "The trust domain that the agent belongs to." },
+      { name: "trustBundle", value: "path", description: "The server's CA certificates." },
+      { name: "trustBundleUrl", value: "url", description: "Where to download them from (https)." },
+      { name: "trustBundleFormat", value: "pem|spiffe", description: "How they are written.", default: "pem" },
+      { name: "insecureBootstrap", description: "Trusts whatever server answers first. For trials only." },
+      {
+        name: "rebootstrapMode",
+        value: "mode",
+        description: "Only never is supported in this version.",
+        default: "never",
+      },
+      { name: "rebootstrapDelay", value: "duration", description: "Has no effect in this version." },
+      { name: "allowUnauthenticatedVerifiers", description: "Gives bundles to callers without an identity too." },
+      { name: "disableWorkloadAPI", description: "Does not serve the Workload API." },
+      { name: "disableSDSAPI", description: "Does not serve Envoy's SDS." },
+      ...LOG_OPTIONS,
+    ],
+    examples: [
+      { line: "holdfast-agent run -config /etc/holdfast/agent.conf", does: "Runs with a configuration file:" },
+    ],
+    load: () => import("./run.ts"),
+  },
+  {
+    path: ["validate"],
+    summary: "check a configuration file",
+    description: "Reports every problem of the file, each with its line and key, and starts nothing.",
+    options: CONFIG_OPTIONS,
+    load: () => import("./validate.ts"),
+  },
+  {
+    path: ["healthcheck"],
+    summary: "tell whether the agent is healthy",
+    options: [
+      ...WORKLOAD_OPTIONS,
+      { name: "shallow", description: "Accepted for compatibility; has no effect." },
+      { name: "verbose", description: "Says what is wrong." },
+    ],
+    load: () => import("./healthcheck.ts"),
+  },
+  {
+    path: ["api", "fetch"],
+    summary: "fetch this process's X.509-SVIDs",
+    options: FETCH_OPTIONS,
+    load: () => import("./api-fetch.ts"),
+  },
+  {
+    path: ["api", "fetch", "x509"],
+    summary: "fetch this process's X.509-SVIDs",
+    options: FETCH_OPTIONS,
+    examples: [
+      {
+        line: "holdfast-agent api fetch x509 -write /run/web",
+        does: "Writes them as files for a program that reads files:",
+      },
+    ],
+    load: () => import("./api-fetch.ts"),
+  },
+  {
+    path: ["api", "watch"],
+    summary: "print every update of this process's X.509-SVIDs",
+    options: [...WORKLOAD_OPTIONS, OUTPUT_OPTION],
+    load: () => import("./api-watch.ts"),
+  },
+];

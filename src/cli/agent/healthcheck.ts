@@ -1,0 +1,27 @@
+/** `holdfast-agent healthcheck`: asks the health service on the Workload API's socket. */
+import { HealthCheckResponse_ServingStatus, HealthClient } from "../../gen/grpc/health/v1/health.ts";
+import { errorText } from "../../lib/errors.ts";
+import { type CommandRun, flag } from "../command.ts";
+import { call } from "../rpc-client.ts";
+import { withAgent } from "./workload.ts";
+
+const TIMEOUT_MS = 5_000;
+
+export const run: CommandRun = async (options, context) => {
+  const verbose = flag(options, "verbose");
+  if (verbose) context.out("Contacting Workload API...\n");
+  try {
+    const { status } = await withAgent(HealthClient, options, context, (client) =>
+      call(client, client.check, { service: "" }, { deadline: context.clock.now() + TIMEOUT_MS }),
+    );
+    if (status === HealthCheckResponse_ServingStatus.SERVING) {
+      context.out("Agent is healthy.\n");
+      return 0;
+    }
+    context.err("Error: Agent is unhealthy: the agent is not serving\n");
+  } catch (error) {
+    context.err(`Error: Agent is unhealthy: ${verbose ? errorText(error) : "unable to determine health"}\n`);
+    if (!verbose) context.err("Run it again with -verbose to see why.\n");
+  }
+  return 1;
+};

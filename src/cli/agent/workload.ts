@@ -1,0 +1,60 @@
+/** What the agent's commands share: finding the Workload API's socket and calling it. */
+import type { ChannelCredentials, Client, ClientOptions } from "@grpc/grpc-js";
+import { parseDuration } from "../../config/duration.ts";
+import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
+import { withClient } from "../rpc-client.ts";
+
+/** SPIRE's default path of the Workload API's socket. */
+export const DEFAULT_AGENT_SOCKET = "/tmp/spire-agent/public/api.sock";
+
+/** The header that every call of the Workload API must carry (SPIFFE Workload Endpoint, section 3). */
+export const SECURITY_HEADER = { "workload.spiffe.io": "true" } as const;
+
+/** Flags of every command that talks to the Workload API. */
+export const WORKLOAD_OPTIONS: readonly OptionSpec[] = [
+  { name: "socketPath", value: "path", description: "The Workload API's socket.", default: DEFAULT_AGENT_SOCKET },
+  {
+    name: "instance",
+    value: "name",
+    description: "Fills %i of the path template in SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE; not together with -socketPath.",
+  },
+];
+
+/** `-timeout`. */
+export const TIMEOUT_OPTION: OptionSpec = {
+  name: "timeout",
+  value: "duration",
+  description: "How long to wait for an answer.",
+  default: "5s",
+};
+
+/** The path of the Workload API's socket that the flags and the environment name. */
+export function workloadSocketPath(options: OptionValues, context: CliContext): string {
+  const given = text(options, "socketPath");
+  const instance = text(options, "instance");
+  if (instance === "") return (given || DEFAULT_AGENT_SOCKET).replace(/^unix:(\/\/)?/, "");
+  const template = context.env["SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE"];
+  if (given !== "") throw new UsageError("-instance and -socketPath cannot be given together");
+  if (template === undefined || !template.includes("%i")) {
+    throw new UsageError("-instance needs SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE in the environment, a path with %i in it");
+  }
+  return template.replaceAll("%i", instance);
+}
+
+/** Opens a client of a service on the Workload API's socket. */
+export function withAgent<C extends Client, T>(
+  service: new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>) => C,
+  options: OptionValues,
+  context: CliContext,
+  use: (client: C) => Promise<T>,
+): Promise<T> {
+  return withClient(service, workloadSocketPath(options, context), use);
+}
+
+/** Milliseconds of `-timeout`. */
+export function timeoutMs(options: OptionValues): number {
+  const given = text(options, "timeout", TIMEOUT_OPTION.default);
+  const ms = parseDuration(given);
+  if (ms === undefined || ms <= 0) throw new UsageError(`-timeout takes a duration such as "5s", not "${given}"`);
+  return ms;
+}
