@@ -1,19 +1,13 @@
 /** Calls services on a local Unix socket from the command line. */
 import {
-  type ChannelCredentials,
-  type Client,
-  type ClientOptions,
+  Client,
+  type ClientReadableStream,
   credentials,
   Metadata,
+  type MethodDefinition,
   type ServiceError,
 } from "@grpc/grpc-js";
 import { GrpcCode, grpcCodeName } from "../lib/grpc-status.ts";
-
-type ClientClass<C extends Client> = new (
-  address: string,
-  credentials: ChannelCredentials,
-  options?: Partial<ClientOptions>,
-) => C;
 
 /** A call failed with a gRPC status. */
 export class RpcError extends Error {
@@ -28,13 +22,9 @@ export class RpcError extends Error {
   }
 }
 
-/** Opens a client of a service on a Unix socket, hands it to `use`, and closes it. */
-export async function withClient<C extends Client, T>(
-  service: ClientClass<C>,
-  socketPath: string,
-  use: (client: C) => Promise<T>,
-): Promise<T> {
-  const client = new service(`unix:${socketPath}`, credentials.createInsecure(), {
+/** Opens a connection to a Unix socket, hands it to `use`, and closes it. */
+export async function withClient<T>(socketPath: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
     // The socket is local: names, proxies and retries have no say.
     "grpc.enable_http_proxy": 0,
     "grpc.enable_retries": 0,
@@ -48,14 +38,6 @@ export async function withClient<C extends Client, T>(
   }
 }
 
-/** How a unary method of a generated client looks. */
-type UnaryMethod<Req, Res> = (
-  request: Req,
-  metadata: Metadata,
-  options: { deadline?: number },
-  callback: (error: ServiceError | null, response: Res) => void,
-) => unknown;
-
 /** Options of a call. */
 export interface CallOptions {
   /** Milliseconds since the epoch after which the call is given up. */
@@ -64,29 +46,48 @@ export interface CallOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** Calls a unary method of `client`. Throws `RpcError`. */
+/** Calls a unary method. Throws `RpcError`. */
 export function call<Req, Res>(
   client: Client,
-  method: UnaryMethod<Req, Res>,
+  method: MethodDefinition<Req, Res>,
   request: Req,
   options: CallOptions = {},
 ): Promise<Res> {
   return new Promise((resolve, reject) => {
-    method.call(
-      client,
+    client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
       request,
       metadataOf(options),
       options.deadline === undefined ? {} : { deadline: options.deadline },
       (error, response) => {
-        if (error === null) resolve(response);
+        if (error === null && response !== undefined) resolve(response);
         else reject(rpcError(error));
       },
     );
   });
 }
 
+/** Calls a server streaming method. */
+export function stream<Req, Res>(
+  client: Client,
+  method: MethodDefinition<Req, Res>,
+  request: Req,
+  options: CallOptions = {},
+): ClientReadableStream<Res> {
+  return client.makeServerStreamRequest(
+    method.path,
+    method.requestSerialize,
+    method.responseDeserialize,
+    request,
+    metadataOf(options),
+    options.deadline === undefined ? {} : { deadline: options.deadline },
+  );
+}
+
 /** The metadata of a call. */
-export function metadataOf(options: CallOptions): Metadata {
+function metadataOf(options: CallOptions): Metadata {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(options.metadata ?? {})) metadata.set(name, value);
   return metadata;

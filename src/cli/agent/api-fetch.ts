@@ -1,5 +1,4 @@
 /** `api fetch` and `api fetch x509`. */
-import { SpiffeWorkloadAPIClient } from "../../gen/workload/workload.ts";
 import { type CommandRun, flag, text } from "../command.ts";
 import { outputFormat } from "../output.ts";
 import { protoJson } from "../proto-json.ts";
@@ -11,9 +10,7 @@ export const run: CommandRun = async (options, context) => {
   const format = outputFormat(options);
   const timeout = timeoutMs(options);
   const started = context.clock.monotonic();
-  const response = await withAgent(SpiffeWorkloadAPIClient, options, context, (client) =>
-    fetchX509(client, context.clock.now() + timeout),
-  );
+  const response = await withAgent(options, context, (client) => fetchX509(client, context.clock.now() + timeout));
   const elapsed = context.clock.monotonic() - started;
   if (format === "json") context.out(`${protoJson(response)}\n`);
   else if (!flag(options, "silent")) context.out(x509Text(response, elapsed));

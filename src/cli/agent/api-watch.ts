@@ -1,5 +1,4 @@
 /** `api watch`: prints every update of the caller's X.509-SVIDs until it is interrupted. */
-import { SpiffeWorkloadAPIClient } from "../../gen/workload/workload.ts";
 import { backoffDelay } from "../../lib/backoff.ts";
 import { errorText } from "../../lib/errors.ts";
 import { GrpcCode } from "../../lib/grpc-status.ts";
@@ -21,7 +20,7 @@ export const run: CommandRun = async (options, context) => {
   for (let failures = 0; !signal.aborted; ) {
     let asked = clock.monotonic();
     try {
-      await withAgent(SpiffeWorkloadAPIClient, options, context, (client) =>
+      await withAgent(options, context, (client) =>
         watchX509(client, signal, (response) => {
           failures = 0;
           const now = clock.monotonic();

@@ -1,5 +1,5 @@
 /** `holdfast-agent healthcheck`: asks the health service on the Workload API's socket. */
-import { HealthCheckResponse_ServingStatus, HealthClient } from "../../gen/grpc/health/v1/health.ts";
+import { HealthCheckResponse_ServingStatus, HealthService } from "../../gen/grpc/health/v1/health.ts";
 import { errorText } from "../../lib/errors.ts";
 import { type CommandRun, flag } from "../command.ts";
 import { call } from "../rpc-client.ts";
@@ -11,8 +11,8 @@ export const run: CommandRun = async (options, context) => {
   const verbose = flag(options, "verbose");
   if (verbose) context.out("Contacting Workload API...\n");
   try {
-    const { status } = await withAgent(HealthClient, options, context, (client) =>
-      call(client, client.check, { service: "" }, { deadline: context.clock.now() + TIMEOUT_MS }),
+    const { status } = await withAgent(options, context, (client) =>
+      call(client, HealthService.check, { service: "" }, { deadline: context.clock.now() + TIMEOUT_MS }),
     );
     if (status === HealthCheckResponse_ServingStatus.SERVING) {
       context.out("Agent is healthy.\n");

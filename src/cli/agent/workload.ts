@@ -1,5 +1,5 @@
 /** What the agent's commands share: finding the Workload API's socket and calling it. */
-import type { ChannelCredentials, Client, ClientOptions } from "@grpc/grpc-js";
+import type { Client } from "@grpc/grpc-js";
 import { parseDuration } from "../../config/duration.ts";
 import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
 import { withClient } from "../rpc-client.ts";
@@ -33,7 +33,7 @@ export function workloadSocketPath(options: OptionValues, context: CliContext): 
   const given = text(options, "socketPath");
   const instance = text(options, "instance");
   if (instance === "") return (given || DEFAULT_AGENT_SOCKET).replace(/^unix:(\/\/)?/, "");
-  const template = context.env["SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE"];
+  const template = context.env.SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE;
   if (given !== "") throw new UsageError("-instance and -socketPath cannot be given together");
   if (template === undefined || !template.includes("%i")) {
     throw new UsageError("-instance needs SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE in the environment, a path with %i in it");
@@ -41,14 +41,13 @@ export function workloadSocketPath(options: OptionValues, context: CliContext): 
   return template.replaceAll("%i", instance);
 }
 
-/** Opens a client of a service on the Workload API's socket. */
-export function withAgent<C extends Client, T>(
-  service: new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>) => C,
+/** Opens a connection to the Workload API's socket. */
+export function withAgent<T>(
   options: OptionValues,
   context: CliContext,
-  use: (client: C) => Promise<T>,
+  use: (client: Client) => Promise<T>,
 ): Promise<T> {
-  return withClient(service, workloadSocketPath(options, context), use);
+  return withClient(workloadSocketPath(options, context), use);
 }
 
 /** Milliseconds of `-timeout`. */

@@ -1,43 +1,43 @@
 /** Reads X.509 contexts from the Workload API as its clients do. */
-import { status as GrpcStatus } from "@grpc/grpc-js";
-import type { SpiffeWorkloadAPIClient, X509SVIDResponse } from "../../gen/workload/workload.ts";
-import { metadataOf, RpcError, rpcError } from "../rpc-client.ts";
+import type { Client } from "@grpc/grpc-js";
+import { SpiffeWorkloadAPIService, type X509SVIDResponse } from "../../gen/workload/workload.ts";
+import { GrpcCode } from "../../lib/grpc-status.ts";
+import { RpcError, rpcError, stream } from "../rpc-client.ts";
 import { SECURITY_HEADER } from "./workload.ts";
 
 /** The first message of `FetchX509SVID`. Throws `RpcError`, also when no answer came by `deadline` (ms since the epoch). */
-export function fetchX509(client: SpiffeWorkloadAPIClient, deadline: number): Promise<X509SVIDResponse> {
+export function fetchX509(client: Client, deadline: number): Promise<X509SVIDResponse> {
   return new Promise((resolve, reject) => {
-    const stream = client.fetchX509Svid({}, metadataOf({ metadata: SECURITY_HEADER }), { deadline });
-    stream.once("data", (response: X509SVIDResponse) => {
-      stream.removeAllListeners();
-      stream.on("error", () => {});
-      stream.cancel();
+    const updates = stream(client, SpiffeWorkloadAPIService.fetchX509Svid, {}, { metadata: SECURITY_HEADER, deadline });
+    updates.once("data", (response: X509SVIDResponse) => {
       resolve(response);
+      // What the cancellation makes of the stream is told to a settled promise, which does not care.
+      updates.cancel();
     });
-    stream.once("error", (error) => reject(rpcError(error)));
-    stream.once("end", () =>
-      reject(new RpcError(GrpcStatus.UNAVAILABLE, "the agent ended the stream without an answer")),
+    updates.on("error", (error) => reject(rpcError(error)));
+    updates.once("end", () =>
+      reject(new RpcError(GrpcCode.UNAVAILABLE, "the agent ended the stream without an answer")),
     );
   });
 }
 
 /** Calls `onUpdate` for each message until the signal aborts (then it resolves) or the stream fails (then it throws `RpcError`). */
 export function watchX509(
-  client: SpiffeWorkloadAPIClient,
+  client: Client,
   signal: AbortSignal,
   onUpdate: (response: X509SVIDResponse) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stream = client.fetchX509Svid({}, metadataOf({ metadata: SECURITY_HEADER }), {});
-    const onAbort = (): void => stream.cancel();
+    const updates = stream(client, SpiffeWorkloadAPIService.fetchX509Svid, {}, { metadata: SECURITY_HEADER });
+    const onAbort = (): void => updates.cancel();
     const settle = (outcome: () => void): void => {
       signal.removeEventListener("abort", onAbort);
       outcome();
     };
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
-    stream.on("data", onUpdate);
-    stream.once("error", (error) => settle(() => (signal.aborted ? resolve() : reject(rpcError(error)))));
-    stream.once("end", () => settle(resolve));
+    updates.on("data", onUpdate);
+    updates.once("error", (error) => settle(() => (signal.aborted ? resolve() : reject(rpcError(error)))));
+    updates.once("end", () => settle(resolve));
   });
 }

@@ -1,5 +1,5 @@
 /** What every administrative command of the server shares: finding the socket, trusting it, calling it, printing. */
-import type { ChannelCredentials, Client, ClientOptions } from "@grpc/grpc-js";
+import type { Client } from "@grpc/grpc-js";
 import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
 import { loadNative } from "../native.ts";
 import { withClient } from "../rpc-client.ts";
@@ -30,8 +30,8 @@ export const ADMIN_OPTIONS: readonly OptionSpec[] = [
 export function adminSocketPath(options: OptionValues, context: CliContext): string {
   const given = text(options, "socketPath");
   const instance = text(options, "instance");
-  if (instance === "") return given || context.env["SPIRE_SERVER_PRIVATE_SOCKET"] || DEFAULT_SERVER_SOCKET;
-  const template = context.env["SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE"];
+  if (instance === "") return given || context.env.SPIRE_SERVER_PRIVATE_SOCKET || DEFAULT_SERVER_SOCKET;
+  const template = context.env.SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE;
   if (given !== "") throw new UsageError("-instance and -socketPath cannot be given together");
   if (template === undefined || !template.includes("%i")) {
     throw new UsageError(
@@ -41,16 +41,15 @@ export function adminSocketPath(options: OptionValues, context: CliContext): str
   return template.replaceAll("%i", instance);
 }
 
-/** Opens a client of one of the server's services on its admin socket. */
-export async function withServer<C extends Client, T>(
-  service: new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>) => C,
+/** Opens a connection to the server's admin socket. */
+export async function withServer<T>(
   options: OptionValues,
   context: CliContext,
-  use: (client: C) => Promise<T>,
+  use: (client: Client) => Promise<T>,
 ): Promise<T> {
   const path = adminSocketPath(options, context);
   await assertTrustedListener(path, loadNative());
-  return withClient(service, path, use);
+  return withClient(path, use);
 }
 
 /** The time by which a call must be answered. */

@@ -1,7 +1,7 @@
 /** `agent purge`: evicts agents whose SVID expired long ago and which can attest again. */
 
 import { parseDuration } from "../../config/duration.ts";
-import { AgentClient } from "../../gen/spire/api/server/agent/v1/agent.ts";
+import { AgentService } from "../../gen/spire/api/server/agent/v1/agent.ts";
 import type { Agent } from "../../gen/spire/api/types/agent.ts";
 import { type CommandRun, flag, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
@@ -49,11 +49,11 @@ export const run: CommandRun = async (options, context) => {
   return outcomes.some(({ error }) => error !== "") ? 1 : 0;
 
   function evictAll(agents: readonly Agent[]): Promise<Outcome[]> {
-    return withServer(AgentClient, options, context, async (client) => {
+    return withServer(options, context, async (client) => {
       const results: Outcome[] = [];
       for (const agent of agents) {
         try {
-          await call(client, client.deleteAgent, { id: agent.id }, deadline(context));
+          await call(client, AgentService.deleteAgent, { id: agent.id }, deadline(context));
           results.push(outcome(agent, true));
         } catch (error) {
           if (!(error instanceof RpcError)) throw error;

@@ -1,6 +1,6 @@
 /** `agent list`, `show`, `count`, `evict` and `ban`. */
 import {
-  AgentClient,
+  AgentService,
   type ListAgentsRequest_Filter,
   type ListAgentsResponse,
 } from "../../gen/spire/api/server/agent/v1/agent.ts";
@@ -36,8 +36,8 @@ export const list: CommandRun = async (options, context) => {
 export const show: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
-  const agent = await withServer(AgentClient, options, context, (client) =>
-    call(client, client.getAgent, { id, outputMask: undefined }, deadline(context)),
+  const agent = await withServer(options, context, (client) =>
+    call(client, AgentService.getAgent, { id, outputMask: undefined }, deadline(context)),
   );
   print(options, context, agent, () =>
     context.out(`Found an attested agent given its SPIFFE ID\n\n${agentText(agent, { selectors: true })}`),
@@ -48,8 +48,8 @@ export const show: CommandRun = async (options, context) => {
 /** `agent count`. */
 export const count: CommandRun = async (options, context) => {
   outputFormat(options);
-  const response = await withServer(AgentClient, options, context, (client) =>
-    call(client, client.countAgents, { filter: agentFilter(options) }, deadline(context)),
+  const response = await withServer(options, context, (client) =>
+    call(client, AgentService.countAgents, { filter: agentFilter(options) }, deadline(context)),
   );
   print(options, context, response, () =>
     context.out(`${response.count} attested ${response.count === 1 ? "agent" : "agents"}\n`),
@@ -61,8 +61,8 @@ export const count: CommandRun = async (options, context) => {
 export const evict: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
-  const response = await withServer(AgentClient, options, context, (client) =>
-    call(client, client.deleteAgent, { id }, deadline(context)),
+  const response = await withServer(options, context, (client) =>
+    call(client, AgentService.deleteAgent, { id }, deadline(context)),
   );
   print(options, context, response, () => context.out("Agent evicted successfully\n"));
   return 0;
@@ -72,8 +72,8 @@ export const evict: CommandRun = async (options, context) => {
 export const ban: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
-  const response = await withServer(AgentClient, options, context, (client) =>
-    call(client, client.banAgent, { id }, deadline(context)),
+  const response = await withServer(options, context, (client) =>
+    call(client, AgentService.banAgent, { id }, deadline(context)),
   );
   print(options, context, response, () => context.out("Agent banned successfully\n"));
   return 0;
@@ -85,13 +85,13 @@ export async function listAgents(
   context: CliContext,
   filter: ListAgentsRequest_Filter,
 ): Promise<Agent[]> {
-  return withServer(AgentClient, options, context, async (client) => {
+  return withServer(options, context, async (client) => {
     const agents: Agent[] = [];
     let pageToken = "";
     do {
       const page = await call(
         client,
-        client.listAgents,
+        AgentService.listAgents,
         { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken },
         deadline(context),
       );

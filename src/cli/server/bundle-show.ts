@@ -1,5 +1,5 @@
 /** `bundle show`. */
-import { BundleClient } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
+import { BundleService } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
 import { formatBundle } from "../../pki/bundle-format.ts";
 import { type CommandRun, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
@@ -11,8 +11,8 @@ export const run: CommandRun = async (options, context) => {
   outputFormat(options);
   const format = text(options, "format", "pem");
   if (format !== "pem" && format !== "spiffe") throw new UsageError(`-format is "pem" or "spiffe", not "${format}"`);
-  const bundle = await withServer(BundleClient, options, context, (client) =>
-    call(client, client.getBundle, { outputMask: undefined }, deadline(context)),
+  const bundle = await withServer(options, context, (client) =>
+    call(client, BundleService.getBundle, { outputMask: undefined }, deadline(context)),
   );
   print(options, context, bundle, () => context.out(formatBundle(bundleFromWire(bundle), format)));
   return 0;

@@ -1,5 +1,5 @@
 /** `entry create` and `entry update`: both send entries and report per entry. */
-import { EntryClient } from "../../gen/spire/api/server/entry/v1/entry.ts";
+import { EntryService } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import type { Entry } from "../../gen/spire/api/types/entry.ts";
 import type { Status } from "../../gen/spire/api/types/status.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
@@ -20,8 +20,13 @@ interface Result {
 export const create: CommandRun = async (options, context) => {
   outputFormat(options);
   const entries = await entriesFromOptions(options, context);
-  return withServer(EntryClient, options, context, async (client) => {
-    const response = await call(client, client.batchCreateEntry, { entries, outputMask: undefined }, deadline(context));
+  return withServer(options, context, async (client) => {
+    const response = await call(
+      client,
+      EntryService.batchCreateEntry,
+      { entries, outputMask: undefined },
+      deadline(context),
+    );
     return report("create", entries, response, options, context);
   });
 };
@@ -31,10 +36,10 @@ export const update: CommandRun = async (options, context) => {
   outputFormat(options);
   if (text(options, "data") === "") required(options, "entryID");
   const entries = await entriesFromOptions(options, context);
-  return withServer(EntryClient, options, context, async (client) => {
+  return withServer(options, context, async (client) => {
     const response = await call(
       client,
-      client.batchUpdateEntry,
+      EntryService.batchUpdateEntry,
       { entries, inputMask: undefined, outputMask: undefined },
       deadline(context),
     );

@@ -1,7 +1,7 @@
 /** `entry delete`. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { EntryClient } from "../../gen/spire/api/server/entry/v1/entry.ts";
+import { EntryService } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import { errorText, publicError } from "../../lib/errors.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
 import { type CliContext, type CommandRun, type OptionValues, text, UsageError } from "../command.ts";
@@ -14,8 +14,8 @@ const IDS = z.array(z.string().min(1)).min(1);
 export const run: CommandRun = async (options, context) => {
   outputFormat(options);
   const ids = await entryIds(options, context);
-  const response = await withServer(EntryClient, options, context, (client) =>
-    call(client, client.batchDeleteEntry, { ids }, deadline(context)),
+  const response = await withServer(options, context, (client) =>
+    call(client, EntryService.batchDeleteEntry, { ids }, deadline(context)),
   );
   const failed = response.results.filter(({ status }) => status?.code !== GrpcCode.OK);
   print(options, context, response, () => {

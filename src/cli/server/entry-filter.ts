@@ -2,7 +2,7 @@
 import type { CountEntriesRequest_Filter } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import { parseTrustDomain } from "../../spiffe/id.ts";
 import { parseSelector } from "../../spiffe/selector.ts";
-import { type OptionSpec, type OptionValues, text, texts, UsageError } from "../command.ts";
+import { flag, type OptionSpec, type OptionValues, text, texts, UsageError } from "../command.ts";
 import { idFromText } from "../wire.ts";
 
 const MATCHES = { exact: 0, subset: 1, superset: 2, any: 3 } as const;
@@ -60,7 +60,7 @@ export function entryFilter(options: OptionValues): CountEntriesRequest_Filter {
             match: setMatch(options, "matchFederatesWithOn"),
           },
     byHint: text(options, "hint") || undefined,
-    byDownstream: options["downstream"] === true ? true : undefined,
+    byDownstream: flag(options, "downstream") || undefined,
   };
 }
 

@@ -118,7 +118,7 @@ function entryFromFlags(options: OptionValues, context: CliContext): Entry {
 function x509Ttl(options: OptionValues, context: CliContext): number {
   const old = ttl(options, "ttl");
   if (old === undefined) return ttl(options, "x509SVIDTTL") ?? 0;
-  if (options["x509SVIDTTL"] !== undefined || options["jwtSVIDTTL"] !== undefined) {
+  if (text(options, "x509SVIDTTL") !== "" || text(options, "jwtSVIDTTL") !== "") {
     throw new UsageError("-ttl cannot be given beside -x509SVIDTTL or -jwtSVIDTTL; use those two");
   }
   context.err(

@@ -1,5 +1,5 @@
 /** `entry show` and `entry count`. */
-import { EntryClient, type ListEntriesResponse } from "../../gen/spire/api/server/entry/v1/entry.ts";
+import { EntryService, type ListEntriesResponse } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import type { Entry } from "../../gen/spire/api/types/entry.ts";
 import { type CommandRun, text } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
@@ -16,9 +16,9 @@ export const show: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = text(options, "entryID");
   const filter = entryFilter(options);
-  const response = await withServer(EntryClient, options, context, async (client): Promise<ListEntriesResponse> => {
+  const response = await withServer(options, context, async (client): Promise<ListEntriesResponse> => {
     if (id !== "") {
-      const entry = await call(client, client.getEntry, { id, outputMask: undefined }, deadline(context));
+      const entry = await call(client, EntryService.getEntry, { id, outputMask: undefined }, deadline(context));
       return { entries: [entry], nextPageToken: "" };
     }
     const entries: Entry[] = [];
@@ -26,7 +26,7 @@ export const show: CommandRun = async (options, context) => {
     do {
       const page = await call(
         client,
-        client.listEntries,
+        EntryService.listEntries,
         { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken },
         deadline(context),
       );
@@ -46,8 +46,8 @@ export const show: CommandRun = async (options, context) => {
 /** `entry count`. */
 export const count: CommandRun = async (options, context) => {
   outputFormat(options);
-  const response = await withServer(EntryClient, options, context, (client) =>
-    call(client, client.countEntries, { filter: entryFilter(options) }, deadline(context)),
+  const response = await withServer(options, context, (client) =>
+    call(client, EntryService.countEntries, { filter: entryFilter(options) }, deadline(context)),
   );
   print(options, context, response, () => {
     context.out(`${response.count} registration ${response.count === 1 ? "entry" : "entries"}\n`);

@@ -1,5 +1,5 @@
 /** `holdfast-server healthcheck`: asks the health service on the admin socket. */
-import { HealthCheckResponse_ServingStatus, HealthClient } from "../../gen/grpc/health/v1/health.ts";
+import { HealthCheckResponse_ServingStatus, HealthService } from "../../gen/grpc/health/v1/health.ts";
 import { errorText } from "../../lib/errors.ts";
 import { type CommandRun, flag } from "../command.ts";
 import { call } from "../rpc-client.ts";
@@ -9,8 +9,8 @@ export const run: CommandRun = async (options, context) => {
   const verbose = flag(options, "verbose");
   if (verbose) context.out("Checking server health...\n");
   try {
-    const { status } = await withServer(HealthClient, options, context, (client) =>
-      call(client, client.check, { service: "" }, deadline(context)),
+    const { status } = await withServer(options, context, (client) =>
+      call(client, HealthService.check, { service: "" }, deadline(context)),
     );
     if (status === HealthCheckResponse_ServingStatus.SERVING) {
       context.out("Server is healthy.\n");

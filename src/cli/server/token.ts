@@ -1,5 +1,5 @@
 /** `token generate`. */
-import { AgentClient } from "../../gen/spire/api/server/agent/v1/agent.ts";
+import { AgentService } from "../../gen/spire/api/server/agent/v1/agent.ts";
 import { type CommandRun, integer, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
@@ -14,8 +14,8 @@ export const run: CommandRun = async (options, context) => {
   const ttl = integer(options, "ttl") ?? DEFAULT_TTL_SECONDS;
   if (ttl < 1 || ttl > 2 ** 31 - 1) throw new UsageError("-ttl takes a whole number of seconds, at least 1");
   const agentId = spiffeId === "" ? undefined : idFromText("spiffeID", spiffeId);
-  const token = await withServer(AgentClient, options, context, (client) =>
-    call(client, client.createJoinToken, { ttl, token: "", agentId }, deadline(context)),
+  const token = await withServer(options, context, (client) =>
+    call(client, AgentService.createJoinToken, { ttl, token: "", agentId }, deadline(context)),
   );
   print(options, context, token, () => {
     context.out(`Token: ${token.value}\n`);

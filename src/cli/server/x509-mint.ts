@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseDuration } from "../../config/duration.ts";
-import { BundleClient } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
-import { SVIDClient } from "../../gen/spire/api/server/svid/v1/svid.ts";
+import { BundleService } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
+import { SVIDService } from "../../gen/spire/api/server/svid/v1/svid.ts";
 import { createCsr } from "../../pki/csr.ts";
 import { generateKey, pkcs8Of } from "../../pki/keys.ts";
 import { pemEncode } from "../../pki/pem.ts";
@@ -19,13 +19,13 @@ export const run: CommandRun = async (options, context) => {
   const ttl = ttlSeconds(options);
   const privateKey = await generateKey("ec-p256");
   const csr = await createCsr({ privateKey, spiffeId, dnsNames: texts(options, "dns") });
-  const svid = await withServer(SVIDClient, options, context, async (client) => {
-    const response = await call(client, client.mintX509Svid, { csr, ttl }, deadline(context));
+  const svid = await withServer(options, context, async (client) => {
+    const response = await call(client, SVIDService.mintX509Svid, { csr, ttl }, deadline(context));
     if (response.svid === undefined) throw new Error("the server sent no SVID");
     return response.svid;
   });
-  const bundle = await withServer(BundleClient, options, context, (client) =>
-    call(client, client.getBundle, { outputMask: undefined }, deadline(context)),
+  const bundle = await withServer(options, context, (client) =>
+    call(client, BundleService.getBundle, { outputMask: undefined }, deadline(context)),
   );
   const chain = svid.certChain.map((certificate) => pemEncode("CERTIFICATE", certificate)).join("");
   const key = pemEncode("PRIVATE KEY", pkcs8Of(privateKey));
