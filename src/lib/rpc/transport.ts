@@ -31,13 +31,14 @@ export interface Call<P> {
   end(code?: GrpcCode, message?: string, details?: Uint8Array): void;
   /** Called when the peer has read what was unsent. */
   onDrain: (() => void) | null;
-  /** Called once when the peer reset the call, its deadline passed or its connection went; not after `end`. */
+  /** Called once when the peer reset the call, its deadline passed or its connection went; not after `end`, which does nothing from then on. */
   onCancel: (() => void) | null;
 }
 
 /** What a bidirectional method does with the peer's messages. */
 export interface BidiHandler {
-  message(bytes: Uint8Array): void;
+  /** One message. When a promise is returned, no further one is read from the peer until it settles; it must not reject. */
+  message(bytes: Uint8Array): void | Promise<void>;
   /** The peer will send no more. */
   end(): void;
 }
@@ -63,14 +64,24 @@ export interface TransportOptions<P> {
   readonly maxStreams: number;
   /** Connections in all; further ones are closed at once. */
   readonly maxConnections: number;
-  /** Milliseconds after which a connection is told to go away; absent for never. */
+  /** Milliseconds after which a connection is told to go away (±10 %); absent for never. */
   readonly maxConnectionAgeMs?: number;
+  /** Milliseconds that calls have to end after that; absent for no end. */
+  readonly maxConnectionAgeGraceMs?: number;
+  /** Milliseconds between pings by which dead peers are noticed; absent for none. */
+  readonly keepaliveMs?: number;
+  /** Told of an exception that a method threw; the call has ended INTERNAL. */
+  onError?(error: unknown, method: string): void;
 }
 
 /** Carries calls on connections that a listener accepted. */
 export interface Transport {
-  /** Takes over an accepted connection. */
+  /** Takes over an accepted connection (a Unix or a TLS socket). Never throws: what cannot be served is closed. */
   accept(socket: Duplex): void;
+  /** Connections open now. */
+  readonly connections: number;
+  /** Connections closed at once so far: over the bound, refused by `onConnect`, or come while shutting down. */
+  readonly refused: number;
   /** Refuses new calls, waits up to `graceMs` for those in progress, then closes every connection. */
   shutdown(graceMs: number): Promise<void>;
 }

@@ -1,0 +1,100 @@
+/** The receiving half of one RPC on grpc-js: reads requests one at a time and hands them to the method. */
+import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { GrpcCode } from "../grpc-status.ts";
+import type { GrpcJsCall } from "./grpc-js-call.ts";
+import type { BidiHandler, Method } from "./transport.ts";
+
+/** What the library tells a call. */
+type InnerListener = Parameters<ServerInterceptingCallInterface["start"]>[0];
+
+/** For a method that takes one request: runs it once the peer has said that no more comes. */
+export class SingleListener<P> implements InnerListener {
+  readonly #call: GrpcJsCall<P>;
+  readonly #inner: ServerInterceptingCallInterface;
+  readonly #method: Extract<Method<P>, { kind: "single" }>;
+  #request: Uint8Array | undefined;
+
+  constructor(
+    call: GrpcJsCall<P>,
+    inner: ServerInterceptingCallInterface,
+    method: Extract<Method<P>, { kind: "single" }>,
+  ) {
+    this.#call = call;
+    this.#inner = inner;
+    this.#method = method;
+  }
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#call.begin(metadata);
+    this.#inner.startRead();
+  }
+
+  onReceiveMessage(bytes: Uint8Array): void {
+    if (this.#call.ended) return;
+    if (this.#request !== undefined) {
+      this.#call.end(GrpcCode.UNIMPLEMENTED, "method takes a single request message");
+      return;
+    }
+    this.#request = bytes;
+    this.#inner.startRead();
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#call.ended) return;
+    const request = this.#request;
+    if (request === undefined) {
+      this.#call.end(GrpcCode.UNIMPLEMENTED, "method takes a request message");
+      return;
+    }
+    this.#request = undefined;
+    this.#call.guarded(() => this.#method.run(this.#call, request));
+  }
+
+  onCancel(): void {
+    this.#call.cancel();
+  }
+}
+
+/** For a bidirectional method. */
+export class BidiListener<P> implements InnerListener {
+  readonly #call: GrpcJsCall<P>;
+  readonly #inner: ServerInterceptingCallInterface;
+  readonly #method: Extract<Method<P>, { kind: "bidi" }>;
+  #handler: BidiHandler | undefined;
+
+  constructor(
+    call: GrpcJsCall<P>,
+    inner: ServerInterceptingCallInterface,
+    method: Extract<Method<P>, { kind: "bidi" }>,
+  ) {
+    this.#call = call;
+    this.#inner = inner;
+    this.#method = method;
+  }
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#call.begin(metadata);
+    this.#call.guarded(() => {
+      this.#handler = this.#method.open(this.#call);
+      this.#inner.startRead();
+    });
+  }
+
+  onReceiveMessage(bytes: Uint8Array): void {
+    if (this.#call.ended) return;
+    this.#call.guarded(() => {
+      const busy = this.#handler?.message(bytes);
+      if (busy === undefined) this.#inner.startRead();
+      else void busy.then(() => this.#inner.startRead());
+    });
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#call.ended) return;
+    this.#call.guarded(() => this.#handler?.end());
+  }
+
+  onCancel(): void {
+    this.#call.cancel();
+  }
+}

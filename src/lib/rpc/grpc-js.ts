@@ -1,0 +1,188 @@
+/** The transport on `@grpc/grpc-js`: connections are injected, messages pass as bytes. */
+import type { Duplex } from "node:stream";
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerOptions,
+  setLogVerbosity,
+  status,
+} from "@grpc/grpc-js";
+import type { Clock } from "../clock.ts";
+import { type CallHost, GrpcJsCall } from "./grpc-js-call.ts";
+import { BidiListener, SingleListener } from "./grpc-js-listeners.ts";
+import type { Method, MethodTable, Transport, TransportOptions } from "./transport.ts";
+
+/** What the transport needs besides its options. */
+export interface GrpcJsDeps {
+  readonly clock: Clock;
+}
+
+interface Connection<P> {
+  readonly peer: P;
+  readonly socket: Duplex;
+}
+
+type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
+
+/** Carries the calls of a method table on connections that the owner accepted. */
+export class GrpcJsTransport<P> implements Transport {
+  readonly #options: TransportOptions<P>;
+  readonly #host: CallHost;
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  /** By the name that grpc-js believes to be the remote address. */
+  readonly #connections = new Map<string, Connection<P>>();
+  #names = 0;
+  #refused = 0;
+  #stopping = false;
+  #emptied: (() => void) | undefined;
+
+  constructor(options: TransportOptions<P>, deps: GrpcJsDeps) {
+    this.#options = options;
+    this.#host = { clock: deps.clock, onError: this.#report };
+    // The library prints malformed metadata, which is a peer's choice of words, on our standard error.
+    setLogVerbosity(logVerbosity.NONE);
+    this.#server = new Server(serverOptions(options, this.#intercept));
+    registerAll(this.#server, options.methods);
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  get refused(): number {
+    return this.#refused;
+  }
+
+  accept(socket: Duplex): void {
+    const peer = this.#admit(socket);
+    if (peer === null) {
+      this.#refused++;
+      socket.destroy();
+      return;
+    }
+    const name = `connection-${++this.#names}`;
+    // The one way from a call of grpc-js back to its connection that outlives the socket.
+    Object.defineProperty(socket, "remoteAddress", { value: name });
+    this.#connections.set(name, { peer, socket });
+    socket.once("close", () => this.#disconnected(name, peer));
+    try {
+      this.#injector.injectConnection(socket);
+    } catch (error) {
+      this.#report(error, "");
+      socket.destroy();
+    }
+  }
+
+  async shutdown(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    if (this.#connections.size > 0) {
+      // Sends GOAWAY and waits for calls in progress. `Server.tryShutdown` does not wait for injected connections.
+      this.#injector.drain(graceMs);
+      const emptied = new Promise<void>((resolve) => {
+        this.#emptied = resolve;
+      });
+      const disarm = this.#host.clock.after(graceMs, () => {
+        for (const { socket } of this.#connections.values()) socket.destroy();
+      });
+      await emptied;
+      disarm();
+    }
+    this.#server.forceShutdown();
+  }
+
+  #admit(socket: Duplex): P | null {
+    if (this.#stopping || socket.destroyed || this.#connections.size >= this.#options.maxConnections) return null;
+    try {
+      return this.#options.onConnect(socket);
+    } catch (error) {
+      this.#report(error, "");
+      return null;
+    }
+  }
+
+  #disconnected(name: string, peer: P): void {
+    this.#connections.delete(name);
+    try {
+      this.#options.onDisconnect?.(peer);
+    } catch (error) {
+      this.#report(error, "");
+    }
+    if (this.#connections.size === 0) this.#emptied?.();
+  }
+
+  /** The library calls this for each call of a method in the table. */
+  readonly #intercept = (
+    definition: { readonly path: string },
+    inner: ServerInterceptingCallInterface,
+  ): ServerInterceptingCall => new DirectCall(inner, () => this.#start(definition.path, inner));
+
+  #start(path: string, inner: ServerInterceptingCallInterface): void {
+    const connection = this.#connections.get(inner.getConnectionInfo().remoteAddress ?? "");
+    const method = this.#options.methods.get(path);
+    if (connection === undefined || method === undefined) {
+      inner.sendStatus({ code: status.UNAUTHENTICATED, details: "caller could not be identified" });
+      return;
+    }
+    if (this.#stopping) {
+      inner.sendStatus({ code: status.UNAVAILABLE, details: "shutting down" });
+      return;
+    }
+    const call = new GrpcJsCall(this.#host, inner, path, connection.peer);
+    inner.start(
+      method.kind === "single" ? new SingleListener(call, inner, method) : new BidiListener(call, inner, method),
+    );
+  }
+
+  readonly #report = (error: unknown, method: string): void => this.#options.onError?.(error, method);
+}
+
+/** Starts the given work in place of the library's own stream objects. */
+class DirectCall extends ServerInterceptingCall {
+  readonly #begin: () => void;
+
+  constructor(inner: ServerInterceptingCallInterface, begin: () => void) {
+    super(inner);
+    this.#begin = begin;
+  }
+
+  override start(): void {
+    this.#begin();
+  }
+}
+
+function serverOptions<P>(
+  options: TransportOptions<P>,
+  interceptor: NonNullable<ServerOptions["interceptors"]>[number],
+): ServerOptions {
+  return {
+    "grpc.enable_channelz": 0,
+    "grpc.max_receive_message_length": options.maxRequest,
+    "grpc.max_concurrent_streams": options.maxStreams,
+    ...(options.maxConnectionAgeMs !== undefined && { "grpc.max_connection_age_ms": options.maxConnectionAgeMs }),
+    ...(options.maxConnectionAgeGraceMs !== undefined && {
+      "grpc.max_connection_age_grace_ms": options.maxConnectionAgeGraceMs,
+    }),
+    ...(options.keepaliveMs !== undefined && { "grpc.keepalive_time_ms": options.keepaliveMs }),
+    interceptors: [interceptor],
+  };
+}
+
+/** Makes the methods known by name; the handlers given here are never reached, see `DirectCall`. */
+function registerAll<P>(server: Server, methods: MethodTable<P>): void {
+  const identity = (bytes: Buffer): Buffer => bytes;
+  const unreachable = (): never => {
+    throw new Error("the interceptor serves every call");
+  };
+  for (const [path, method] of methods) {
+    server.register(path, unreachable, identity, identity, kindOf(method));
+  }
+}
+
+function kindOf<P>(method: Method<P>): string {
+  return method.kind === "single" ? "serverStream" : "bidi";
+}

@@ -1,0 +1,126 @@
+/** Adapters from handlers that take and give protobuf messages to the methods of a transport. */
+import { AgentError, publicError } from "../errors.ts";
+import { toGrpcStatus } from "../grpc-status.ts";
+import { Incoming } from "./incoming.ts";
+import { LosslessSender } from "./lossless.ts";
+import { type Call, type Method, Reply } from "./transport.ts";
+
+/** How one message type is written and read; the generated message objects fit. */
+export interface MessageCodec<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+/** The two message types of a method. */
+export interface MethodCodec<Request, Response> {
+  readonly request: MessageCodec<Request>;
+  readonly response: MessageCodec<Response>;
+}
+
+/** What a handler may ask of its call. */
+export type CallInfo<P> = Pick<Call<P>, "peer" | "method" | "meta" | "timeLeft">;
+
+/** What happens when a handler fails, besides the status that `toGrpcStatus` finds. */
+export interface TypedOptions {
+  /** A serialised `google.rpc.Status` for the caller; absent for none. */
+  details?(error: unknown): Uint8Array | undefined;
+  /** Told of every failure that reaches the caller, for the log. */
+  onError?(error: unknown, method: string): void;
+}
+
+/** One request, one response. */
+export function unary<P, Request, Response>(
+  codec: MethodCodec<Request, Response>,
+  handler: (request: Request, call: CallInfo<P>, signal: AbortSignal) => Promise<Response>,
+  options: TypedOptions = {},
+): Method<P> {
+  return {
+    kind: "single",
+    run(call, bytes) {
+      void serve(call, options, async (signal) => {
+        const response = await handler(decode(codec.request, bytes), call, signal);
+        call.send(new Reply(codec.response.encode(response).finish()));
+      });
+    },
+  };
+}
+
+/** One request, any number of responses; the handler is asked for the next one when the peer has room for it. */
+export function serverStream<P, Request, Response>(
+  codec: MethodCodec<Request, Response>,
+  handler: (request: Request, call: CallInfo<P>, signal: AbortSignal) => AsyncIterable<Response>,
+  options: TypedOptions = {},
+): Method<P> {
+  return {
+    kind: "single",
+    run(call, bytes) {
+      void serve(call, options, (signal) =>
+        sendAll(call, codec.response, handler(decode(codec.request, bytes), call, signal), signal),
+      );
+    },
+  };
+}
+
+/** Any number of requests and responses. The peer's next message is read when the handler has taken the last one. */
+export function bidi<P, Request, Response>(
+  codec: MethodCodec<Request, Response>,
+  handler: (
+    incoming: AsyncIterable<Request>,
+    call: CallInfo<P>,
+    signal: AbortSignal,
+  ) => AsyncIterable<Response> | Promise<AsyncIterable<Response>>,
+  options: TypedOptions = {},
+): Method<P> {
+  return {
+    kind: "bidi",
+    open(call) {
+      const incoming = new Incoming((bytes) => decode(codec.request, bytes));
+      void serve(call, options, async (signal) => {
+        signal.addEventListener("abort", () => incoming.fail(signal.reason), { once: true });
+        try {
+          await sendAll(call, codec.response, await handler(incoming, call, signal), signal);
+        } finally {
+          incoming.fail(new AgentError("CANCELLED", "the call has ended"));
+        }
+      });
+      return incoming;
+    },
+  };
+}
+
+/** Runs the work of one call under a signal that aborts with it, and ends the call with the outcome. */
+async function serve(
+  call: Call<unknown>,
+  options: TypedOptions,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const controller = new AbortController();
+  call.onCancel = () => controller.abort(new AgentError("CANCELLED", "the caller has gone"));
+  try {
+    await work(controller.signal);
+    call.end();
+  } catch (error) {
+    if (controller.signal.aborted) return;
+    const { code, message } = toGrpcStatus(error);
+    call.end(code, message, options.details?.(error));
+    options.onError?.(error, call.method);
+  }
+}
+
+async function sendAll<Response>(
+  call: Call<unknown>,
+  codec: MessageCodec<Response>,
+  responses: AsyncIterable<Response>,
+  signal: AbortSignal,
+): Promise<void> {
+  const sender = new LosslessSender(call, signal);
+  for await (const response of responses) await sender.send(codec.encode(response).finish());
+}
+
+function decode<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
+  try {
+    return codec.decode(bytes);
+  } catch (error) {
+    throw publicError("INVALID_ARGUMENT", "request is no valid message", { cause: error });
+  }
+}

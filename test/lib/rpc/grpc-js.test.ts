@@ -1,0 +1,411 @@
+import net from "node:net";
+import { Metadata, status as Status } from "@grpc/grpc-js";
+import { describe, expect, test } from "vitest";
+import { GrpcCode } from "../../../src/lib/grpc-status.ts";
+import { type Call, type Method, Reply } from "../../../src/lib/rpc/transport.ts";
+import { call, collect, openStream, startHarness, statusOf, type TestPeer, until } from "./harness.ts";
+
+const reply = (text: string): Reply => new Reply(Buffer.from(text));
+const single = (run: (call: Call<TestPeer>, request: Uint8Array) => void): Method<TestPeer> => ({
+  kind: "single",
+  run,
+});
+const echo = single((call, request) => {
+  call.send(new Reply(request));
+  call.end();
+});
+
+describe("calls", () => {
+  test("a message goes there and back, and the call knows its connection", async () => {
+    await using harness = await startHarness({
+      "/t.T/Who": single((call, request) => {
+        call.send(reply(`${call.method} ${call.peer.number} ${Buffer.from(request).toString()}`));
+        call.end();
+      }),
+    });
+    const first = harness.client();
+    const second = harness.client();
+    expect((await call(first, "/t.T/Who", "a")).messages).toEqual(["/t.T/Who 0 a"]);
+    expect((await call(second, "/t.T/Who", "b")).messages).toEqual(["/t.T/Who 1 b"]);
+    expect((await call(first, "/t.T/Who", "c")).messages).toEqual(["/t.T/Who 0 c"]);
+    expect(harness.transport.connections).toBe(2);
+    first.close();
+    await until(() => harness.gone.length === 1);
+    expect(harness.gone[0]?.number).toBe(0);
+    expect(harness.transport.connections).toBe(1);
+  });
+
+  test("a method that is not in the table is UNIMPLEMENTED", async () => {
+    await using harness = await startHarness({});
+    const { status } = await call(harness.client(), "/t.T/Nothing");
+    expect(status.code).toBe(Status.UNIMPLEMENTED);
+  });
+
+  test("a status carries its message and details, also beyond ASCII and with a lone surrogate", async () => {
+    await using harness = await startHarness({
+      "/t.T/Fail": single((call, request) => {
+        call.end(
+          GrpcCode.NOT_FOUND,
+          `no such thing: ü${Buffer.from(request).toString()}\ud800`,
+          Buffer.from([1, 2, 0xff]),
+        );
+        call.end(GrpcCode.OK);
+      }),
+      "/t.T/FailLater": single((call) => {
+        call.send(reply("one"));
+        call.end(GrpcCode.PERMISSION_DENIED, "no identity issued");
+        call.send(reply("two"));
+      }),
+    });
+    const client = harness.client();
+    const { status } = await call(client, "/t.T/Fail", "%");
+    expect(status.code).toBe(Status.NOT_FOUND);
+    expect(status.details).toBe("no such thing: ü%\ufffd");
+    expect(status.metadata.get("grpc-status-details-bin")).toEqual([Buffer.from([1, 2, 0xff])]);
+    const later = await call(client, "/t.T/FailLater");
+    expect(later.messages).toEqual(["one"]);
+    expect(later.status.code).toBe(Status.PERMISSION_DENIED);
+    expect(later.status.details).toBe("no identity issued");
+  });
+
+  test("metadata: values of a repeated name are joined, binary ones are base64, a missing one is undefined", async () => {
+    const seen: (string | undefined)[] = [];
+    await using harness = await startHarness({
+      "/t.T/Meta": single((call) => {
+        seen.push(call.meta("one"), call.meta("two"), call.meta("three-bin"), call.meta("four"));
+        call.end();
+      }),
+    });
+    const metadata = new Metadata();
+    metadata.add("one", "true");
+    metadata.add("two", "true");
+    metadata.add("two", "true");
+    metadata.add("three-bin", Buffer.from([0, 255]));
+    await call(harness.client(), "/t.T/Meta", "", { metadata });
+    expect(seen).toEqual(["true", "true, true", "AP8=", undefined]);
+  });
+
+  test("a handler that throws ends its call INTERNAL, is reported, and serves the next call", async () => {
+    await using harness = await startHarness({
+      "/t.T/Throw": single(() => {
+        throw new Error("secret");
+      }),
+      "/t.T/Echo": echo,
+    });
+    const client = harness.client();
+    const { status } = await call(client, "/t.T/Throw");
+    expect(status.code).toBe(Status.INTERNAL);
+    expect(status.details).toBe("internal error");
+    expect(harness.errors).toEqual([{ error: new Error("secret"), method: "/t.T/Throw" }]);
+    expect((await call(client, "/t.T/Echo", "x")).messages).toEqual(["x"]);
+  });
+
+  test("bidi: messages pass both ways, one at a time while the handler is busy", async () => {
+    let release: (() => void) | undefined;
+    const seen: string[] = [];
+    await using harness = await startHarness({
+      "/t.T/Bidi": {
+        kind: "bidi",
+        open: (call) => ({
+          message(bytes) {
+            seen.push(Buffer.from(bytes).toString());
+            call.send(new Reply(bytes));
+            if (seen.length > 1) return undefined;
+            return new Promise<void>((resolve) => {
+              release = resolve;
+            });
+          },
+          end: () => call.end(),
+        }),
+      },
+    });
+    const identity = (bytes: Buffer): Buffer => bytes;
+    const stream = harness.client().makeBidiStreamRequest("/t.T/Bidi", identity, identity, new Metadata());
+    stream.write(Buffer.from("a"));
+    stream.write(Buffer.from("b"));
+    stream.end();
+    await new Promise((resolve) => stream.once("data", resolve));
+    expect(seen).toEqual(["a"]);
+    release?.();
+    const { messages, status } = await collect(stream);
+    expect(messages).toEqual(["b"]);
+    expect(status.code).toBe(Status.OK);
+  });
+
+  test("TLS and plain sockets look the same: an own remoteAddress leads back to the peer", async () => {
+    await using harness = await startHarness({ "/t.T/Echo": echo });
+    await call(harness.client(), "/t.T/Echo");
+    expect(harness.peers[0]?.socket.remoteAddress).toMatch(/^connection-\d+$/);
+  });
+});
+
+describe("ends", () => {
+  test("a deadline ends the call, and the handler hears of it once", async () => {
+    let cancelled = 0;
+    let left = 0;
+    await using harness = await startHarness({
+      "/t.T/Hang": single((call) => {
+        left = call.timeLeft();
+        call.onCancel = () => cancelled++;
+      }),
+      "/t.T/Echo": single((call) => {
+        left = call.timeLeft();
+        call.end();
+      }),
+    });
+    const client = harness.client();
+    const { status } = await call(client, "/t.T/Hang", "", { deadline: Date.now() + 50 });
+    expect(status.code).toBe(Status.DEADLINE_EXCEEDED);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(50);
+    await until(() => cancelled === 1);
+    await call(client, "/t.T/Echo");
+    expect(left).toBe(Infinity);
+    expect(cancelled).toBe(1);
+  });
+
+  test("a deadline is noticed although the peer reads nothing", async () => {
+    let cancelled = 0;
+    await using harness = await startHarness({
+      "/t.T/Flood": single((call) => {
+        call.onCancel = () => cancelled++;
+        for (let i = 0; i < 4; i++) call.send(new Reply(Buffer.alloc(200_000)));
+      }),
+    });
+    const socket = net.connect(harness.path);
+    socket.write(rawCall("/t.T/Flood", "50m"));
+    await until(() => cancelled === 1);
+    socket.destroy();
+  });
+
+  test("a cancelled call and a lost connection reach the handler", async () => {
+    const calls: Call<TestPeer>[] = [];
+    let cancelled = 0;
+    await using harness = await startHarness({
+      "/t.T/Hang": single((call) => {
+        calls.push(call);
+        call.onCancel = () => cancelled++;
+      }),
+    });
+    const client = harness.client();
+    const first = openStream(client, "/t.T/Hang");
+    void statusOf(first);
+    void statusOf(openStream(client, "/t.T/Hang"));
+    await until(() => calls.length === 2);
+    first.cancel();
+    await until(() => cancelled === 1);
+    expect(calls[0]?.send(reply("x"))).toBe(true);
+    client.close();
+    harness.peers[0]?.socket.destroy();
+    await until(() => cancelled === 2);
+  });
+
+  test("onCancel is not called after end", async () => {
+    let cancelled = 0;
+    await using harness = await startHarness({
+      "/t.T/End": single((call) => {
+        call.onCancel = () => cancelled++;
+        call.end();
+      }),
+    });
+    const client = harness.client();
+    await call(client, "/t.T/End");
+    client.close();
+    await until(() => harness.gone.length === 1);
+    expect(cancelled).toBe(0);
+  });
+});
+
+describe("bounds", () => {
+  test("a slow reader gets the newest message, what it missed is dropped", async () => {
+    let served: Call<TestPeer> | undefined;
+    await using harness = await startHarness({
+      "/t.T/Watch": single((call) => {
+        served = call;
+      }),
+    });
+    const stream = openStream(harness.client(), "/t.T/Watch");
+    stream.pause();
+    await until(() => served !== undefined);
+    const big = (tag: string): Reply => new Reply(Buffer.alloc(1_000_000, tag));
+    expect(served?.send(big("a"))).toBe(true);
+    const drained = new Promise<void>((resolve) => {
+      served!.onDrain = resolve;
+    });
+    for (const tag of ["b", "c", "d"]) expect(served?.send(big(tag))).toBe(false);
+    const tags: string[] = [];
+    stream.on("data", (bytes: Buffer) => tags.push(bytes.toString("latin1", 0, 1)));
+    stream.resume();
+    await drained;
+    served?.end();
+    expect((await statusOf(stream)).code).toBe(Status.OK);
+    expect(tags).toEqual(["a", "d"]);
+  });
+
+  test("end with OK still delivers the unsent message, a failure does not", async () => {
+    await using harness = await startHarness({
+      "/t.T/Ok": single((call) => {
+        for (const tag of ["a", "b", "c"]) call.send(reply(tag));
+        call.end();
+      }),
+      "/t.T/Fail": single((call) => {
+        for (const tag of ["a", "b", "c"]) call.send(reply(tag));
+        call.end(GrpcCode.ABORTED, "no");
+      }),
+    });
+    const client = harness.client();
+    expect((await call(client, "/t.T/Ok")).messages).toEqual(["a", "c"]);
+    const failed = await call(client, "/t.T/Fail");
+    expect(failed.messages).toEqual(["a"]);
+    expect(failed.status.code).toBe(Status.ABORTED);
+  });
+
+  test("an oversized request is RESOURCE_EXHAUSTED", async () => {
+    await using harness = await startHarness({ "/t.T/Echo": echo });
+    const client = harness.client();
+    const { status } = await call(client, "/t.T/Echo", Buffer.alloc(1001));
+    expect(status.code).toBe(Status.RESOURCE_EXHAUSTED);
+    expect((await call(client, "/t.T/Echo", Buffer.alloc(1000))).status.code).toBe(Status.OK);
+  });
+
+  test("a compressed request that grows beyond the bound is RESOURCE_EXHAUSTED", async () => {
+    await using harness = await startHarness({ "/t.T/Echo": echo });
+    const client = harness.client({ "grpc.default_compression_algorithm": 2 });
+    const { status } = await call(client, "/t.T/Echo", Buffer.alloc(100_000));
+    expect(status.code).toBe(Status.RESOURCE_EXHAUSTED);
+  });
+
+  test("a connection over the bound or without a peer is closed at once and counted", async () => {
+    await using harness = await startHarness({ "/t.T/Echo": echo }, { maxConnections: 1 });
+    const first = net.connect(harness.path);
+    await until(() => harness.transport.connections === 1);
+    const second = net.connect(harness.path);
+    await new Promise((resolve) => second.on("close", resolve));
+    expect(harness.transport.refused).toBe(1);
+    first.destroy();
+    await until(() => harness.transport.connections === 0);
+    await using strict = await startHarness({ "/t.T/Echo": echo }, { onConnect: () => null });
+    const third = net.connect(strict.path);
+    await new Promise((resolve) => third.on("close", resolve));
+    expect(strict.transport.refused).toBe(1);
+    await using broken = await startHarness(
+      {},
+      {
+        onConnect() {
+          throw new Error("x");
+        },
+      },
+    );
+    const fourth = net.connect(broken.path);
+    await new Promise((resolve) => fourth.on("close", resolve));
+    expect(broken.errors).toHaveLength(1);
+  });
+
+  test("more streams than allowed on one connection wait or are refused, none is served", async () => {
+    let open = 0;
+    await using harness = await startHarness(
+      {
+        "/t.T/Hang": single((call) => {
+          open++;
+          call.onCancel = () => open--;
+        }),
+      },
+      { maxStreams: 3 },
+    );
+    const client = harness.client();
+    const streams = Array.from({ length: 6 }, () => openStream(client, "/t.T/Hang"));
+    for (const stream of streams) void statusOf(stream);
+    await until(() => open === 3);
+    streams[0]?.cancel();
+    await until(() => open === 2 || open === 3);
+    expect(open).toBeLessThanOrEqual(3);
+  });
+
+  test("an old connection is told to go away; calls have the grace to end", async () => {
+    await using harness = await startHarness(
+      { "/t.T/Hang": single(() => {}), "/t.T/Echo": echo },
+      { maxConnectionAgeMs: 50, maxConnectionAgeGraceMs: 50 },
+    );
+    const client = harness.client();
+    const { status } = await call(client, "/t.T/Hang");
+    expect([Status.UNAVAILABLE, Status.CANCELLED]).toContain(status.code);
+    expect((await call(client, "/t.T/Echo", "new connection")).messages).toEqual(["new connection"]);
+  });
+});
+
+describe("shutdown", () => {
+  test("lets calls in progress end, refuses new connections, then resolves", async () => {
+    let served: Call<TestPeer> | undefined;
+    await using harness = await startHarness({
+      "/t.T/Watch": single((call) => {
+        served = call;
+      }),
+    });
+    const result = call(harness.client(), "/t.T/Watch");
+    await until(() => served !== undefined);
+    let done = false;
+    const shutdown = harness.transport.shutdown(10_000).then(() => {
+      done = true;
+    });
+    const late = net.connect(harness.path);
+    await new Promise((resolve) => late.on("close", resolve));
+    expect(done).toBe(false);
+    served?.send(reply("last"));
+    served?.end();
+    expect((await result).messages).toEqual(["last"]);
+    await shutdown;
+    expect(harness.transport.connections).toBe(0);
+  });
+
+  test("closes what is left when the grace is over", async () => {
+    let cancelled = 0;
+    let served = 0;
+    await using harness = await startHarness({
+      "/t.T/Hang": single((call) => {
+        served++;
+        call.onCancel = () => cancelled++;
+      }),
+    });
+    const result = call(harness.client(), "/t.T/Hang");
+    await until(() => served === 1);
+    await harness.transport.shutdown(30);
+    expect(harness.transport.connections).toBe(0);
+    expect((await result).status.code).not.toBe(Status.OK);
+    await until(() => cancelled === 1);
+  });
+
+  test("without connections it resolves at once, also twice", async () => {
+    await using harness = await startHarness({});
+    await harness.transport.shutdown(60_000);
+    await harness.transport.shutdown(60_000);
+  });
+});
+
+/** HTTP/2 bytes of one call by a peer that never reads beyond its initial window. */
+function rawCall(path: string, timeout: string): Buffer {
+  const frame = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head[3] = type;
+    head[4] = flags;
+    head.writeUInt32BE(stream, 5);
+    return Buffer.concat([head, payload]);
+  };
+  const field = (name: string, value: string): Buffer =>
+    Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]);
+  const headers = Buffer.concat([
+    field(":method", "POST"),
+    field(":scheme", "http"),
+    field(":path", path),
+    field(":authority", "localhost"),
+    field("content-type", "application/grpc"),
+    field("te", "trailers"),
+    field("grpc-timeout", timeout),
+  ]);
+  return Buffer.concat([
+    Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    frame(4, 0, 0, Buffer.alloc(0)),
+    frame(1, 4, 1, headers),
+    frame(0, 1, 1, Buffer.from([0, 0, 0, 0, 0])),
+  ]);
+}
