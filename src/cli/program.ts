@@ -41,7 +41,7 @@ function build(spec: ProgramSpec, context: CliContext, done: (status: number) =>
   const root = configure(new Command(context.program), context, () =>
     overviewHelp(context.program, [], spec.commands, spec.about),
   );
-  root.version(spec.version, "--version", "print the version").enablePositionalOptions();
+  root.version(spec.version, "--version", "print the version");
   for (const command of spec.commands) {
     const parent = groupOf(root, command.path.slice(0, -1), spec, context);
     const leaf = configure(new Command(command.path.at(-1)), context, () => commandHelp(context.program, command));
@@ -75,14 +75,18 @@ function groupOf(root: Command, path: readonly string[], spec: ProgramSpec, cont
 }
 
 function configure(command: Command, context: CliContext, help: () => string): Command {
-  return command
-    .exitOverride()
-    .allowExcessArguments(false)
-    .configureOutput({ writeOut: (text) => context.out(text), writeErr: (text) => context.err(text) })
-    .configureHelp({ formatHelp: help })
-    .helpCommand(false)
-    .helpOption("-h, --help", "show the help")
-    .showSuggestionAfterError(true);
+  return (
+    command
+      .exitOverride()
+      // A flag belongs to the command that it follows, also where a command is a group too.
+      .enablePositionalOptions()
+      .allowExcessArguments(false)
+      .configureOutput({ writeOut: (text) => context.out(text), writeErr: (text) => context.err(text) })
+      .configureHelp({ formatHelp: help })
+      .helpCommand(false)
+      .helpOption("-h, --help", "show the help")
+      .showSuggestionAfterError(true)
+  );
 }
 
 function toOption(spec: OptionSpec): Option {
