@@ -31,10 +31,20 @@ export interface Page<T> {
 
 /** Registration entries. Each write also records an event, in the same transaction. */
 export interface EntryStore {
-  /** Stores a new entry (its id, createdAt and revision are the caller's). Returns the existing one when (spiffeId, parentId, selectors) is taken; throws `ALREADY_EXISTS` when the id is. */
+  /**
+   * Stores a new entry (its id, createdAt and revision are the caller's). Returns the existing one when
+   * (spiffeId, parentId, selectors) is taken; throws `ALREADY_EXISTS` when the id is, and
+   * `FAILED_PRECONDITION` when it federates with a trust domain that has no bundle.
+   */
   create(entry: RegistrationEntry): Promise<{ readonly entry: RegistrationEntry; readonly created: boolean }>;
   get(entryId: string): Promise<RegistrationEntry | undefined>;
-  /** Replaces the entry of that id; throws `NOT_FOUND`. The stored revision grows by one and is returned. Throws `ALREADY_EXISTS` when the new (spiffeId, parentId, selectors) is another entry's. */
+  /** Those of the given entries that exist, in no order. */
+  getMany(entryIds: readonly string[]): Promise<readonly RegistrationEntry[]>;
+  /**
+   * Replaces the entry of that id; throws `NOT_FOUND`. The stored revision grows by one and is returned;
+   * `createdAt` stays. Throws `ALREADY_EXISTS` when the new (spiffeId, parentId, selectors) is another
+   * entry's, and `FAILED_PRECONDITION` as `create` does.
+   */
   update(entry: RegistrationEntry): Promise<RegistrationEntry>;
   /** Deletes and returns the entry; `undefined` when there is none. */
   delete(entryId: string): Promise<RegistrationEntry | undefined>;
@@ -124,23 +134,31 @@ export interface ChangeEvent {
 
 /** The log of changes, from which caches follow the database. */
 export interface EventStore {
-  /** Events after `id`, oldest first, at most `limit`. */
-  since(id: bigint, limit: number): Promise<readonly ChangeEvent[]>;
+  /**
+   * Events after `id`, oldest first, at most `limit`; `undefined` when the log does not reach back to `id`
+   * or never reached it (pruned, or the database was replaced): the reader must load everything anew.
+   */
+  since(id: bigint, limit: number): Promise<readonly ChangeEvent[] | undefined>;
   /** The newest id; 0n when there is none. */
   latest(): Promise<bigint>;
-  /** Deletes events recorded before `before` (Unix seconds). */
+  /** Deletes events recorded before `before` (Unix seconds); the newest stays, so that `latest` never goes back. */
   prune(before: number): Promise<void>;
 }
 
-/** All stores over one database. */
+/** All stores over one database. Reads outside a transaction see only what was committed. */
 export interface DataStore {
+  /** What and where it is, for messages to the operator, such as `SQLite database /var/lib/x.sqlite3`. */
+  readonly name: string;
   readonly entries: EntryStore;
   readonly nodes: AttestedNodeStore;
   readonly bundles: BundleStore;
   readonly joinTokens: JoinTokenStore;
   readonly caJournal: JournalStore;
   readonly events: EventStore;
-  /** Runs `work` in one transaction: all of it is stored, or nothing. Not to be nested. */
+  /**
+   * Runs `work` in one transaction: all of it is stored, or nothing. `work` writes through `tx` only and waits
+   * for nothing slow, since other writers wait for it. Throws when nested.
+   */
   transaction<T>(work: (tx: DataStore) => Promise<T>): Promise<T>;
   /** Calls back after a transaction that recorded events was committed by this process. */
   onChange(listener: () => void): () => void;
