@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -62,6 +63,14 @@ Failure ReadStartTime(int proc_fd, uint64_t* out) {
   return {};
 }
 
+// A process that has exited has no executable, though its folder stays while it is a zombie: say which it is.
+Failure ExecutableFailure(int proc_fd, const char* what) {
+  const int error = errno;
+  uint64_t ignored = 0;
+  const Failure gone = ReadStartTime(proc_fd, &ignored);
+  return gone.error == ESRCH ? gone : Failure{what, error};
+}
+
 // Finds a line by its name, which starts with a newline and ends with a colon.
 const char* FindLine(const char* text, const char* name) {
   const char* at = strstr(text, name);
@@ -111,7 +120,7 @@ bool StillRuns(int proc_fd, uint64_t start_time) {
 
 Failure OpenExecutable(int proc_fd, Fd* out) {
   out->reset(openat(proc_fd, "exe", O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!out->open()) return {"open /proc/<pid>/exe", errno};
+  if (!out->open()) return ExecutableFailure(proc_fd, "open /proc/<pid>/exe");
   return {};
 }
 
@@ -119,7 +128,11 @@ Failure ProcFolder::Open(const std::shared_ptr<ProcRoot>& root, pid_t pid, ProcF
   char name[16];
   snprintf(name, sizeof name, "%d", pid);
   Fd fd(openat(root->fd(), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd.open()) return {"open /proc/<pid>", errno};
+  if (!fd.open()) {
+    const int error = errno;
+    if (error == ENOENT && kill(pid, 0) != 0 && errno == ESRCH) return {"the process has exited", ESRCH};
+    return {"open /proc/<pid> (is procfs mounted with hidepid?)", error};
+  }
   out->root_ = root;
   out->fd_ = std::move(fd);
   return {};
@@ -157,7 +170,7 @@ Failure ProcFolder::ReadExecutable(Executable* out) const {
   // O_PATH pins one file without asking its file system, so that numbers and path are of the same file even if
   // the process executes another one meanwhile.
   const Fd file(openat(fd(), "exe", O_PATH | O_CLOEXEC));
-  if (!file.open()) return {"look up /proc/<pid>/exe", errno};
+  if (!file.open()) return ExecutableFailure(fd(), "look up /proc/<pid>/exe");
   struct statx info = {};
   // A user-space or network file system must not be able to hold up the event loop: take what the kernel knows.
   if (statx(file.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &info) != 0) {

@@ -66,8 +66,8 @@ export interface PeerHandle extends Disposable {
 
   /**
    * The file that the process executes now; differs after an `execve`. Never waits for a file system.
-   * @throws `EACCES` without the right to look (needs root, the same uid, or CAP_SYS_PTRACE), `ESRCH` or
-   *   `ENOENT` once the process has exited, `EBADF` after close.
+   * @throws `EACCES` without the right to look (needs root, the same uid, or CAP_SYS_PTRACE), `ESRCH` once the
+   *   process has exited, `EBADF` after close.
    */
   executable(): ExecutableIdentity;
 
