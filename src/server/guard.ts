@@ -1,0 +1,154 @@
+/** Stands before every handler: bounds, authorization, rate limits, audit log and metrics, in one place. */
+import type { Clock } from "../lib/clock.ts";
+import { errorText } from "../lib/errors.ts";
+import { GrpcCode, type GrpcStatus, grpcCodeName, toGrpcStatus } from "../lib/grpc-status.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Metrics } from "../lib/metrics.ts";
+import type { BidiHandler, Call, Method, MethodTable } from "../lib/rpc/transport.ts";
+import { type AuditLog, callFields } from "./audit.ts";
+import type { Authorizer } from "./authz.ts";
+import type { Caller } from "./caller.ts";
+import { type CallHooks, GuardedCall } from "./guarded-call.ts";
+import type { RateLimiter } from "./rate-limit.ts";
+import { overloaded } from "./refused.ts";
+import { RequestMetrics } from "./request-metrics.ts";
+import type { RpcContext } from "./rpc-context.ts";
+
+/** What `Guard` needs. */
+export interface GuardDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  readonly authorizer: Pick<Authorizer, "authorize">;
+  /** By full method name. */
+  readonly limits: ReadonlyMap<string, Pick<RateLimiter, "take">>;
+  /** The serialised details of a failure, if it has any. */
+  readonly details: (error: unknown) => Uint8Array | undefined;
+}
+
+/** Calls in progress at a time, by who makes them, so that strangers cannot keep agents out, nor agents the operator. */
+export interface GuardLimits {
+  /** From the admin socket. */
+  readonly local: number;
+  /** From TLS peers with an SVID. */
+  readonly identified: number;
+  /** From TLS peers without a certificate. */
+  readonly anonymous: number;
+}
+
+/** Bounds that hold a thousand agents returning at once. */
+export const DEFAULT_GUARD_LIMITS: GuardLimits = { local: 500, identified: 4_000, anonymous: 1_000 };
+
+/** What a caller over the bound is told to wait. */
+const RETRY_AFTER_MS = 1_000;
+
+/** Our own faults, which the operator should see; the rest is the caller's. */
+const OUR_FAULTS: ReadonlySet<GrpcCode> = new Set([
+  GrpcCode.INTERNAL,
+  GrpcCode.UNKNOWN,
+  GrpcCode.DATA_LOSS,
+  GrpcCode.UNAVAILABLE,
+]);
+
+/** Wraps handlers. */
+export class Guard {
+  readonly #deps: GuardDeps;
+  readonly #limits: GuardLimits;
+  readonly #metrics: RequestMetrics;
+  readonly #running = { local: 0, identified: 0, anonymous: 0 };
+  readonly #hooks: CallHooks;
+
+  constructor(deps: GuardDeps, limits: GuardLimits = DEFAULT_GUARD_LIMITS) {
+    this.#deps = deps;
+    this.#limits = limits;
+    this.#metrics = new RequestMetrics(deps.metrics);
+    this.#hooks = {
+      authorize: (method, caller) => deps.authorizer.authorize(method, caller),
+      takeTokens: (call, cost, signal) => this.#takeTokens(call, cost, signal),
+      item: (call, fields, status) =>
+        deps.audit.write(callFields(call.method, call.caller, call.letInAs), fields, status),
+      ended: (call, status) => this.#ended(call, status),
+    };
+  }
+
+  /** Calls in progress. */
+  get running(): number {
+    return this.#running.local + this.#running.identified + this.#running.anonymous;
+  }
+
+  /** The methods as a transport may serve them to anyone. */
+  protect(methods: MethodTable<RpcContext>): MethodTable<Caller> {
+    return new Map(Array.from(methods, ([name, method]) => [name, this.#protected(method)]));
+  }
+
+  #protected(method: Method<RpcContext>): Method<Caller> {
+    if (method.kind === "single") {
+      return {
+        kind: "single",
+        run: (call, request) => {
+          void this.#admit(call, (guarded) => method.run(guarded, request));
+        },
+      };
+    }
+    return {
+      kind: "bidi",
+      open: (call) => {
+        let handler: BidiHandler | undefined;
+        const opened = this.#admit(call, (guarded) => {
+          handler = method.open(guarded);
+        });
+        return {
+          message: (bytes) => (handler === undefined ? opened.then(() => handler?.message(bytes)) : handler.message(bytes)),
+          end: () => void opened.then(() => handler?.end()),
+        };
+      },
+    };
+  }
+
+  /** Lets the call in and starts its handler, or ends it. Never rejects. */
+  async #admit(call: Call<Caller>, start: (guarded: GuardedCall) => void): Promise<void> {
+    const kind = poolOf(call.peer);
+    const full = this.#running[kind] >= this.#limits[kind];
+    this.#running[kind]++;
+    const guarded = new GuardedCall(call, this.#hooks, this.#deps.clock.monotonic());
+    try {
+      if (full) throw overloaded("too many calls in progress", RETRY_AFTER_MS);
+      await guarded.reauthorize();
+      if (!guarded.over) start(guarded);
+    } catch (error) {
+      guarded.error = error;
+      const { code, message } = toGrpcStatus(error);
+      guarded.end(code, message, this.#deps.details(error));
+    }
+  }
+
+  async #takeTokens(call: GuardedCall, cost: number, signal: AbortSignal): Promise<void> {
+    const limiter = this.#deps.limits.get(call.method);
+    if (limiter === undefined || call.caller.kind === "local") return;
+    await limiter.take(call.caller.address, cost, call.timeLeft(), signal);
+  }
+
+  #ended(call: GuardedCall, status: GrpcStatus): void {
+    this.#running[poolOf(call.caller)]--;
+    this.#metrics.ended(call.method, status.code, this.#deps.clock.monotonic() - call.startedAt);
+    const fields = callFields(call.method, call.caller, call.letInAs);
+    const failed = status.code !== GrpcCode.OK;
+    if (failed || !call.auditedItems) this.#deps.audit.write(fields, call.auditFields, status);
+    if (!failed) return;
+    const { log } = this.#deps;
+    const line = {
+      ...fields,
+      status_code: grpcCodeName(status.code),
+      error: call.error === undefined ? status.message : errorText(call.error),
+    };
+    if (OUR_FAULTS.has(status.code)) log.error("Request failed", line);
+    else if (status.code === GrpcCode.PERMISSION_DENIED) log.warn("Request denied", line);
+    else log.debug("Request refused", line);
+  }
+}
+
+function poolOf(caller: Caller): keyof GuardLimits {
+  if (caller.kind === "local") return "local";
+  return caller.svid === undefined ? "anonymous" : "identified";
+}
