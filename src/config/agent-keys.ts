@@ -1,0 +1,94 @@
+/** Every key of the `agent` section that this version implements. */
+import { defaulted, optional, required, section } from "./keys.ts";
+import { LOG_KEYS } from "./shared-keys.ts";
+import { choice, duration, flag, integer, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
+
+const DAY_MS = 86_400_000;
+/** Connections that the Workload API's socket holds at once unless the file says otherwise. */
+const MAX_CONNECTIONS = 10_000;
+
+const SDS = section(
+  {
+    default_svid_name: defaulted(text(), "default", "Resource name of the default X.509-SVID."),
+    default_bundle_name: defaulted(text(), "ROOTCA", "Resource name of the default bundle."),
+    default_all_bundles_name: defaulted(text(), "ALL", "Resource name of all bundles, federated ones included."),
+    disable_spiffe_cert_validation: defaulted(flag(), false, "Whether Envoy's own validation is used for peers."),
+  },
+  "Names for Envoy's secret discovery.",
+  { warning: "read, but the SDS API is not served in this version" },
+);
+
+const EXPERIMENTAL = section(
+  {
+    sync_interval: defaulted(duration(10), 5_000, "How often the server is asked for changes when it cannot tell."),
+    require_pq_kem: defaulted(flag(), false, "Whether TLS to the server must use a post-quantum key exchange."),
+    use_sync_authorized_entries: defaulted(
+      flag(),
+      true,
+      "`false` fetches all entries each time, for servers without the incremental call.",
+    ),
+    max_connections: defaulted(
+      integer(1, 1_000_000),
+      MAX_CONNECTIONS,
+      "Holdfast's own: connections to the Workload API's socket at any one time.",
+    ),
+    max_connections_per_uid: optional(integer(1, 1_000_000), "Holdfast's own: of these, how many one uid may hold.", {
+      fallback: "half of `max_connections`",
+    }),
+    ratelimit: section({}, "Rates per method; none is implemented."),
+  },
+  "Keys that may change.",
+);
+
+/** `agent { … }`. */
+export const AGENT = section(
+  {
+    trust_domain: required(trustDomain(), "The trust domain that the agent belongs to."),
+    server_address: required(text("address"), "The server's host name or IP address."),
+    server_port: required(port(), "The server's port."),
+    data_dir: defaulted(path(), ".", "Folder for what the agent keeps."),
+    socket_path: defaulted(path(), "/tmp/spire-agent/public/api.sock", "The Workload API's Unix socket."),
+    admin_socket_path: optional(
+      path(),
+      "The administration socket; neither in the folder of `socket_path` nor below it.",
+      { warning: "read, but the administration socket is not served in this version" },
+    ),
+    disable_workload_api: defaulted(flag(), false, "Whether to leave the Workload API out."),
+    ...LOG_KEYS,
+    log_selectors: defaulted(texts(), [], "Selectors that may appear in logs, by prefix, such as `unix:user`."),
+    trust_bundle_path: optional(path(), "File with the bundle to trust the server by at first."),
+    trust_bundle_url: optional(
+      text("URL"),
+      "Where to fetch that bundle: `https://`, or `http://` with `trust_bundle_unix_socket`.",
+    ),
+    trust_bundle_unix_socket: optional(path(), "Socket through which `trust_bundle_url` is fetched."),
+    trust_bundle_format: defaulted(choice(words("pem", "spiffe")), "pem", "Format of that bundle."),
+    insecure_bootstrap: defaulted(
+      flag(),
+      false,
+      "Whether to trust whatever server answers first. Exactly one of `trust_bundle_path`, `trust_bundle_url` and this is needed.",
+    ),
+    join_token: optional(text("secret text"), "Token that the server generated for this node."),
+    join_token_file: optional(path(), "File that holds the token; not together with `join_token`."),
+    workload_x509_svid_key_type: defaulted(
+      choice(words("ec-p256", "ec-p384", "rsa-2048")),
+      "ec-p256",
+      "Type of the keys made for workloads.",
+    ),
+    availability_target: optional(
+      duration(DAY_MS),
+      "Least remaining life to keep on X.509-SVIDs so that an outage of this length is survived; at least 24h.",
+      { fallback: "rotation at half-life" },
+    ),
+    allow_unauthenticated_verifiers: defaulted(flag(), false, "Whether callers without an identity may fetch bundles."),
+    authorized_delegates: defaulted(
+      spiffeIds(),
+      [],
+      "Who may use the Delegated Identity API; members of the trust domain.",
+      { warning: "read, but the Delegated Identity API is not served in this version" },
+    ),
+    sds: SDS,
+    experimental: EXPERIMENTAL,
+  },
+  "The agent.",
+);
