@@ -99,7 +99,8 @@ export class Guard {
           handler = method.open(guarded);
         });
         return {
-          message: (bytes) => (handler === undefined ? opened.then(() => handler?.message(bytes)) : handler.message(bytes)),
+          message: (bytes) =>
+            handler === undefined ? opened.then(() => handler?.message(bytes)) : handler.message(bytes),
           end: () => void opened.then(() => handler?.end()),
         };
       },
