@@ -90,8 +90,10 @@ export class BidiListener<P> implements InnerListener {
   }
 
   onReceiveHalfClose(): void {
-    if (this.#call.ended) return;
-    this.#call.guarded(() => this.#handler?.end());
+    // A reset looks like the end of the request at first; a moment later it is known to be one.
+    setImmediate(() => {
+      if (!this.#call.ended) this.#call.guarded(() => this.#handler?.end());
+    });
   }
 
   onCancel(): void {
