@@ -1,5 +1,5 @@
 /** Registration entries in SQLite. */
-import type { ExpressionBuilder, ExpressionWrapper, Kysely, SqlBool } from "kysely";
+import { type ExpressionBuilder, type ExpressionWrapper, type Kysely, type SqlBool, sql } from "kysely";
 import { publicError } from "../../../lib/errors.ts";
 import type { RegistrationEntry } from "../../../spiffe/entry.ts";
 import type { EntryFilter, EntryStore, Page, PageRequest } from "../datastore.ts";
@@ -126,7 +126,8 @@ export class SqliteEntryStore implements EntryStore {
       const expired = await db
         .selectFrom("entries")
         .select(["seq", "entry_id"])
-        .where("expires_at", ">", 0)
+        // A literal, without which SQLite does not use the index of those that expire.
+        .where((eb) => eb("expires_at", ">", eb.lit(0)))
         .where("expires_at", "<", now)
         .orderBy("expires_at")
         .limit(limit)
@@ -148,6 +149,8 @@ function matches(
   if (filter.spiffeId !== undefined) conditions.push(eb("spiffe_id", "=", filter.spiffeId));
   if (filter.parentId !== undefined) conditions.push(eb("parent_id", "=", filter.parentId));
   if (filter.hint !== undefined) conditions.push(eb("hint", "=", filter.hint));
+  // A literal, without which SQLite does not use the index of those that have a hint.
+  if (filter.hint) conditions.push(eb("hint", "<>", sql<string>`''`));
   if (filter.downstream !== undefined) conditions.push(eb("downstream", "=", Number(filter.downstream)));
   if (filter.selectors !== undefined) {
     const { set, match } = filter.selectors;

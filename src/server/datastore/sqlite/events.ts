@@ -11,12 +11,13 @@ export class SqliteEventStore implements EventStore {
 
   async since(id: bigint, limit: number): Promise<readonly ChangeEvent[] | undefined> {
     const db = this.#session.read;
-    const { first, last } = await db
+    // Asked one by one, each is a look at one end of the index; together SQLite reads the whole log.
+    const last = await this.latest();
+    const { first } = await db
       .selectFrom("events")
-      .select((eb) => [eb.fn.min("id").as("first"), eb.fn.max("id").as("last")])
+      .select((eb) => eb.fn.min<number | null>("id").as("first"))
       .executeTakeFirstOrThrow();
-    // Both are NULL for an empty log, whatever their type says.
-    if (BigInt(last ?? 0) < id || BigInt(first ?? 1) > id + 1n) return undefined;
+    if (last < id || BigInt(first ?? 1) > id + 1n) return undefined;
     const rows = await db
       .selectFrom("events")
       .select(["id", "kind", "subject"])
@@ -30,7 +31,7 @@ export class SqliteEventStore implements EventStore {
   async latest(): Promise<bigint> {
     const { last } = await this.#session.read
       .selectFrom("events")
-      .select((eb) => eb.fn.max("id").as("last"))
+      .select((eb) => eb.fn.max<number | null>("id").as("last"))
       .executeTakeFirstOrThrow();
     return BigInt(last ?? 0);
   }
