@@ -1,6 +1,12 @@
-/** The signature algorithms that Holdfast makes and accepts. */
+/** The signature algorithms that Holdfast makes and accepts: an allow-list (RFC 5758, RFC 8017, RFC 4055). */
+import { constants, type KeyObject, type SignKeyObjectInput, type VerifyKeyObjectInput } from "node:crypto";
+import type { DerReader } from "./der-reader.ts";
+import { malformed } from "./der-error.ts";
+import { NULL, oid, sequence } from "./der-writer.ts";
+import { Oid } from "./oid.ts";
+import { contextConstructed, Tag } from "./tags.ts";
 
-/** Allow-listed algorithms. Those with `pss` are accepted, never made. */
+/** Allow-listed algorithms. RSA-PSS is accepted, and never made. */
 export type SignatureAlgorithm =
   | "ecdsa-sha256"
   | "ecdsa-sha384"
@@ -11,3 +17,109 @@ export type SignatureAlgorithm =
   | "rsa-pss-sha256"
   | "rsa-pss-sha384"
   | "rsa-pss-sha512";
+
+interface Profile {
+  readonly oid: string;
+  readonly hash: "sha256" | "sha384" | "sha512";
+  readonly scheme: "ecdsa" | "rsa" | "rsa-pss";
+}
+
+const PROFILES: Readonly<Record<SignatureAlgorithm, Profile>> = {
+  "ecdsa-sha256": { oid: Oid.ecdsaWithSha256, hash: "sha256", scheme: "ecdsa" },
+  "ecdsa-sha384": { oid: Oid.ecdsaWithSha384, hash: "sha384", scheme: "ecdsa" },
+  "ecdsa-sha512": { oid: Oid.ecdsaWithSha512, hash: "sha512", scheme: "ecdsa" },
+  "rsa-sha256": { oid: Oid.sha256WithRsa, hash: "sha256", scheme: "rsa" },
+  "rsa-sha384": { oid: Oid.sha384WithRsa, hash: "sha384", scheme: "rsa" },
+  "rsa-sha512": { oid: Oid.sha512WithRsa, hash: "sha512", scheme: "rsa" },
+  "rsa-pss-sha256": { oid: Oid.rsassaPss, hash: "sha256", scheme: "rsa-pss" },
+  "rsa-pss-sha384": { oid: Oid.rsassaPss, hash: "sha384", scheme: "rsa-pss" },
+  "rsa-pss-sha512": { oid: Oid.rsassaPss, hash: "sha512", scheme: "rsa-pss" },
+};
+
+const BY_OID: ReadonlyMap<string, SignatureAlgorithm> = new Map(
+  (Object.entries(PROFILES) as [SignatureAlgorithm, Profile][])
+    .filter(([, profile]) => profile.scheme !== "rsa-pss")
+    .map(([algorithm, profile]) => [profile.oid, algorithm]),
+);
+
+const PSS_BY_HASH: ReadonlyMap<string, { algorithm: SignatureAlgorithm; saltBytes: number }> = new Map([
+  [Oid.sha256, { algorithm: "rsa-pss-sha256", saltBytes: 32 }],
+  [Oid.sha384, { algorithm: "rsa-pss-sha384", saltBytes: 48 }],
+  [Oid.sha512, { algorithm: "rsa-pss-sha512", saltBytes: 64 }],
+]);
+
+/** The hash of an algorithm, as node:crypto names it. */
+export function hashOf(algorithm: SignatureAlgorithm): string {
+  return PROFILES[algorithm].hash;
+}
+
+/** Whether a key of that kind can make such signatures. */
+export function fitsKey(algorithm: SignatureAlgorithm, key: KeyObject): boolean {
+  return key.asymmetricKeyType === (PROFILES[algorithm].scheme === "ecdsa" ? "ec" : "rsa");
+}
+
+/** The key with the options that node:crypto's `sign` and `verify` need for the algorithm. */
+export function keyInput(algorithm: SignatureAlgorithm, key: KeyObject): SignKeyObjectInput & VerifyKeyObjectInput {
+  switch (PROFILES[algorithm].scheme) {
+    case "ecdsa":
+      return { key, dsaEncoding: "der" };
+    case "rsa":
+      return { key, padding: constants.RSA_PKCS1_PADDING };
+    case "rsa-pss":
+      return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+  }
+}
+
+/** The AlgorithmIdentifier of an algorithm that we make: no parameters for ECDSA, NULL for RSA PKCS#1. */
+export function encodeAlgorithm(algorithm: Exclude<SignatureAlgorithm, `rsa-pss-${string}`>): Uint8Array {
+  const { oid: type, scheme } = PROFILES[algorithm];
+  return scheme === "ecdsa" ? sequence(oid(type)) : sequence(oid(type), NULL);
+}
+
+/**
+ * Reads an AlgorithmIdentifier; `undefined` when the algorithm, or its parameters, are not allow-listed. Throws
+ * `MALFORMED`.
+ */
+export function readAlgorithm(reader: DerReader): SignatureAlgorithm | undefined {
+  return reader.sequence((inner) => {
+    const type = inner.oid();
+    const known = BY_OID.get(type);
+    if (known !== undefined) {
+      if (PROFILES[known].scheme === "rsa") inner.null();
+      return known;
+    }
+    if (type === Oid.rsassaPss) return readPss(inner);
+    while (!inner.done) inner.any();
+    return undefined;
+  });
+}
+
+/** RSASSA-PSS-params (RFC 4055 3.1): one hash throughout, MGF1, a salt as long as the hash, the usual trailer. */
+function readPss(reader: DerReader): SignatureAlgorithm | undefined {
+  return reader.sequence((params) => {
+    const hash = params.optional(contextConstructed(0), readHash);
+    const maskHash = params.optional(contextConstructed(1), (mgf) =>
+      mgf.sequence((inner) => {
+        if (inner.oid() === Oid.mgf1) return readHash(inner);
+        while (!inner.done) inner.any();
+        return undefined;
+      }),
+    );
+    const salt = params.optional(contextConstructed(2), (inner) => inner.small(1024));
+    const trailer = params.optional(contextConstructed(3), (inner) => inner.small(1024)) ?? 1;
+    const known = PSS_BY_HASH.get(hash ?? "");
+    return known !== undefined && maskHash === hash && salt === known.saltBytes && trailer === 1
+      ? known.algorithm
+      : undefined;
+  });
+}
+
+/** A hash's AlgorithmIdentifier: parameters are NULL or absent (RFC 4055 2.1). */
+function readHash(reader: DerReader): string {
+  return reader.sequence((inner) => {
+    const type = inner.oid();
+    if (!inner.done && inner.peek() !== Tag.NULL) throw malformed("hash with parameters");
+    if (!inner.done) inner.null();
+    return type;
+  });
+}

@@ -1,10 +1,28 @@
-/** Issues X509-SVIDs and CA certificates after fixed profiles. */
+/**
+ * Issues X509-SVIDs and CA certificates. The profiles are fixed: nothing of a request but its key reaches a
+ * certificate.
+ */
 import { AgentError } from "../lib/errors.ts";
 import type { Random } from "../lib/random.ts";
-import type { SpiffeId, TrustDomain } from "../spiffe/id.ts";
+import { pathOf, type SpiffeId, type TrustDomain, trustDomainId } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";
-import type { Name } from "./name.ts";
+import { encodeAlgorithm } from "./algorithms.ts";
+import { type Certificate, parseCertificate } from "./certificate.ts";
+import { DEFAULT_SUBJECT } from "./csr.ts";
+import { bitString, sequence, small, time, tlv, unsigned } from "./der-writer.ts";
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  extKeyUsage,
+  keyUsage,
+  subjectAltName,
+  subjectKeyIdentifier,
+} from "./extension-writer.ts";
+import { encodeName, type Name } from "./name.ts";
+import { Oid } from "./oid.ts";
 import type { CertificateSigner } from "./signer.ts";
+import { readSpki, subjectKeyId } from "./spki.ts";
+import { contextConstructed } from "./tags.ts";
 
 /** A CA that signs leaves. */
 export interface IssuingCa {
@@ -33,40 +51,138 @@ export interface IssueTerms {
   readonly serial: Uint8Array;
 }
 
-/** Issues a leaf. */
-export function issueX509Svid(
-  _ca: IssuingCa,
-  _leaf: IssueTerms & {
+/** Longest common name (RFC 5280 appendix A, ub-common-name). */
+const MAX_COMMON_NAME = 64;
+const MAX_SERIAL_BYTES = 19;
+const DNS_NAME = /^[\x21-\x7e]{1,253}$/;
+
+/**
+ * Issues a leaf: digitalSignature, keyEncipherment, keyAgreement; serverAuth and clientAuth; not a CA. The first DNS
+ * name becomes the common name if it fits. Throws `INVALID_ARGUMENT`, or `UNTRUSTED` for a key that is not
+ * allow-listed.
+ */
+export async function issueX509Svid(
+  ca: IssuingCa,
+  leaf: IssueTerms & {
     readonly spiffeId: SpiffeId;
     readonly spki: Uint8Array;
     readonly dnsNames?: readonly string[];
-    /** C=US, O=SPIRE unless given; the first DNS name becomes its common name. */
+    /** C=US, O=SPIRE unless given. */
     readonly subject?: Name;
   },
 ): Promise<Der> {
-  throw new AgentError("INTERNAL", "not built yet");
+  const dnsNames = leaf.dnsNames ?? [];
+  if (pathOf(leaf.spiffeId) === "") throw refused("an X509-SVID needs an ID with a path (X509-SVID 3.1)");
+  if (!dnsNames.every((name) => DNS_NAME.test(name))) throw refused("bad DNS name");
+  const [commonName] = dnsNames;
+  const subject = {
+    ...(leaf.subject ?? DEFAULT_SUBJECT),
+    ...(commonName !== undefined && commonName.length <= MAX_COMMON_NAME ? { commonName } : {}),
+  };
+  return await issueBelow(ca, leaf, encodeName(subject), [
+    keyUsage("digitalSignature", "keyEncipherment", "keyAgreement"),
+    extKeyUsage(Oid.serverAuth, Oid.clientAuth),
+    basicConstraints(false),
+    subjectAltName(dnsNames, [leaf.spiffeId]),
+  ]);
 }
 
-/** Makes a self-signed CA certificate. */
-export function selfSignCa(
-  _o: IssueTerms & {
+/** Issues a CA certificate below `ca`, for a downstream server's key. Throws as `issueX509Svid`. */
+export async function issueCa(
+  ca: IssuingCa,
+  o: IssueTerms & { readonly spki: Uint8Array; readonly trustDomain: TrustDomain; readonly subject: CaSubject },
+): Promise<Der> {
+  return await issueBelow(ca, o, encodeCaSubject(o.subject, o.serial), caExtensions(o.trustDomain));
+}
+
+/** Makes a self-signed CA certificate: keyCertSign and cRLSign, no path length. Throws `INVALID_ARGUMENT`. */
+export async function selfSignCa(
+  o: IssueTerms & {
     readonly signer: CertificateSigner;
     readonly trustDomain: TrustDomain;
     readonly subject: CaSubject;
   },
 ): Promise<Der> {
-  throw new AgentError("INTERNAL", "not built yet");
+  const name = encodeCaSubject(o.subject, o.serial);
+  const spki = o.signer.publicKeySpki;
+  const terms = { serial: o.serial, notBefore: o.notBefore, notAfter: o.notAfter };
+  const issuer = { name, keyId: subjectKeyId(spki), signer: o.signer };
+  return await sign(issuer, { ...terms, spki, subject: name, extensions: caExtensions(o.trustDomain) });
 }
 
-/** Issues a CA certificate below `ca`, for a downstream server's key. */
-export function issueCa(
-  _ca: IssuingCa,
-  _o: IssueTerms & { readonly spki: Uint8Array; readonly trustDomain: TrustDomain; readonly subject: CaSubject },
+/** A random serial number, 1 to 2^128 - 1, big-endian. */
+export function randomSerial(random: Random): Uint8Array {
+  for (;;) {
+    const bytes = random.bytes(16);
+    if (bytes.some((byte) => byte !== 0)) return bytes;
+  }
+}
+
+interface Issuer {
+  readonly name: Uint8Array;
+  readonly keyId: Uint8Array;
+  readonly signer: CertificateSigner;
+}
+
+interface Contents extends IssueTerms {
+  readonly spki: Uint8Array;
+  readonly subject: Uint8Array;
+  /** Without key identifiers, which are added. */
+  readonly extensions: readonly Uint8Array[];
+}
+
+async function issueBelow(
+  ca: IssuingCa,
+  o: IssueTerms & { readonly spki: Uint8Array },
+  subject: Uint8Array,
+  extensions: readonly Uint8Array[],
 ): Promise<Der> {
-  throw new AgentError("INTERNAL", "not built yet");
+  readSpki(o.spki);
+  const parent = parseCertificate(ca.certificate);
+  checkSigner(parent, ca.signer);
+  const issuer = {
+    name: parent.subject.der,
+    keyId: parent.subjectKeyId ?? subjectKeyId(parent.spki),
+    signer: ca.signer,
+  };
+  const notAfter = Math.min(o.notAfter, ca.notAfter, parent.notAfter);
+  return await sign(issuer, { serial: o.serial, notBefore: o.notBefore, notAfter, spki: o.spki, subject, extensions });
 }
 
-/** A random serial number, 1 to 2^128 - 1. */
-export function randomSerial(_random: Random): Uint8Array {
-  throw new AgentError("INTERNAL", "not built yet");
+/** A certificate whose issuer's key is not the one that signs would verify nowhere. */
+function checkSigner(parent: Certificate, signer: CertificateSigner): void {
+  if (Buffer.compare(parent.spki, signer.publicKeySpki) !== 0) {
+    throw new AgentError("INTERNAL", "the CA certificate is not of the signing key");
+  }
+}
+
+async function sign({ name, keyId, signer }: Issuer, o: Contents): Promise<Der> {
+  if (!(o.notBefore < o.notAfter)) throw refused("the certificate would have expired before it is valid");
+  if (o.serial.length > MAX_SERIAL_BYTES || !o.serial.some((byte) => byte !== 0)) throw refused("bad serial number");
+  const extensions = [...o.extensions, subjectKeyIdentifier(subjectKeyId(o.spki)), authorityKeyIdentifier(keyId)];
+  const algorithm = encodeAlgorithm(signer.algorithm);
+  const tbs = sequence(
+    tlv(contextConstructed(0), small(2)),
+    unsigned(o.serial),
+    algorithm,
+    name,
+    sequence(time(o.notBefore), time(o.notAfter)),
+    o.subject,
+    o.spki,
+    tlv(contextConstructed(3), sequence(...extensions)),
+  );
+  return sequence(tbs, algorithm, bitString(await signer.sign(tbs))) as Der;
+}
+
+function caExtensions(trustDomain: TrustDomain): readonly Uint8Array[] {
+  return [keyUsage("keyCertSign", "cRLSign"), basicConstraints(true), subjectAltName([], [trustDomainId(trustDomain)])];
+}
+
+function encodeCaSubject(subject: CaSubject, serial: Uint8Array): Uint8Array {
+  const serialNumber = subject.serialNumber || BigInt(`0x${Buffer.from(serial).toString("hex") || "0"}`).toString();
+  return encodeName({ ...subject, serialNumber });
+}
+
+function refused(what: string): AgentError {
+  return new AgentError("INVALID_ARGUMENT", `cannot issue: ${what}`);
 }

@@ -1,31 +1,35 @@
 /** Key pairs and their encodings. */
-import type { KeyObject } from "node:crypto";
-import { AgentError } from "../lib/errors.ts";
+import { createPublicKey, generateKeyPair, type KeyObject } from "node:crypto";
+import { promisify } from "node:util";
+
+export { publicKeyFromSpki, subjectKeyId } from "./spki.ts";
 
 /** The kinds of keys that Holdfast makes, named as SPIRE's configuration names them. */
 export type KeyType = "ec-p256" | "ec-p384" | "rsa-2048" | "rsa-4096";
 
+const generate = promisify(generateKeyPair);
+
 /** Makes a private key, on the libuv pool. */
-export function generateKey(_type: KeyType): Promise<KeyObject> {
-  throw new AgentError("INTERNAL", "not built yet");
+export async function generateKey(type: KeyType): Promise<KeyObject> {
+  switch (type) {
+    case "ec-p256":
+      return (await generate("ec", { namedCurve: "P-256" })).privateKey;
+    case "ec-p384":
+      return (await generate("ec", { namedCurve: "P-384" })).privateKey;
+    case "rsa-2048":
+      return (await generate("rsa", { modulusLength: 2048 })).privateKey;
+    case "rsa-4096":
+      return (await generate("rsa", { modulusLength: 4096 })).privateKey;
+  }
 }
 
 /** SubjectPublicKeyInfo DER of a private or public key. */
-export function spkiOf(_key: KeyObject): Uint8Array {
-  throw new AgentError("INTERNAL", "not built yet");
+export function spkiOf(key: KeyObject): Uint8Array {
+  const publicKey = key.type === "private" ? createPublicKey(key) : key;
+  return new Uint8Array(publicKey.export({ format: "der", type: "spki" }));
 }
 
 /** PKCS#8 DER of a private key. */
-export function pkcs8Of(_key: KeyObject): Uint8Array {
-  throw new AgentError("INTERNAL", "not built yet");
-}
-
-/** 20 bytes: SHA-1 of the public key bit string (RFC 5280 4.2.1.2, method 1). Throws `MALFORMED`. */
-export function subjectKeyId(_spki: Uint8Array): Uint8Array {
-  throw new AgentError("INTERNAL", "not built yet");
-}
-
-/** Strict: P-256, P-384, P-521 named curves, RSA of 2048 to 8192 bits. Throws `MALFORMED`, or `UNTRUSTED` for other keys. */
-export function publicKeyFromSpki(_spki: Uint8Array): KeyObject {
-  throw new AgentError("INTERNAL", "not built yet");
+export function pkcs8Of(key: KeyObject): Uint8Array {
+  return new Uint8Array(key.export({ format: "der", type: "pkcs8" }));
 }

@@ -1,12 +1,47 @@
-/** PEM text (RFC 7468). */
+/** PEM text (RFC 7468), read in its strict form but with room for text between blocks. */
 import { AgentError } from "../lib/errors.ts";
+import { decodeBase64 } from "./base64.ts";
+
+const LINE = 64;
+const MAX_TEXT = 4 * 1024 * 1024;
+const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----$/;
 
 /** Wraps DER as PEM, with a final newline. */
-export function pemEncode(_label: string, _der: Uint8Array): string {
-  throw new AgentError("INTERNAL", "not built yet");
+export function pemEncode(label: string, der: Uint8Array): string {
+  const base64 = Buffer.from(der).toString("base64");
+  const lines = base64.match(new RegExp(`.{1,${LINE}}`, "g")) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }
 
-/** All blocks of that label, in order; none is no error. Throws `MALFORMED` for damaged text. */
-export function pemDecode(_text: string, _label: string): Uint8Array[] {
-  throw new AgentError("INTERNAL", "not built yet");
+/**
+ * All blocks of that label, in order; none is no error, other labels are skipped. Throws `MALFORMED` for damaged blocks
+ * of any label, for headers (encrypted keys), and for more than 4 MiB.
+ */
+export function pemDecode(text: string, label: string): Uint8Array[] {
+  if (text.length > MAX_TEXT) throw malformedPem(`more than ${MAX_TEXT} bytes`);
+  const blocks: Uint8Array[] = [];
+  let open: { label: string; base64: string[] } | undefined;
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.trim();
+    if (open === undefined) {
+      const found = BEGIN.exec(line)?.[1];
+      if (found !== undefined) open = { label: found, base64: [] };
+      else if (line.startsWith("-----")) throw malformedPem(`line ${index + 1}: a block that does not begin`);
+    } else if (line === `-----END ${open.label}-----`) {
+      const der = decodeBase64(open.base64.join(""), "base64");
+      if (der === undefined || der.length === 0) throw malformedPem(`block ending in line ${index + 1} is no base64`);
+      if (open.label === label) blocks.push(der);
+      open = undefined;
+    } else if (line.startsWith("-----")) {
+      throw malformedPem(`line ${index + 1}: want the end of ${open.label}`);
+    } else if (line.includes(":")) {
+      throw malformedPem(`line ${index + 1}: headers, as encrypted keys have, are not read`);
+    } else open.base64.push(line);
+  }
+  if (open !== undefined) throw malformedPem(`block ${open.label} has no end`);
+  return blocks;
+}
+
+function malformedPem(what: string): AgentError {
+  return new AgentError("MALFORMED", `PEM: ${what}`);
 }
