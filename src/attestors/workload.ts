@@ -1,32 +1,29 @@
 /** Ports of workload attestation: the calling process, and what attestors find out about it. */
+import type { ExecutableIdentity, ProcFile } from "../lib/native.ts";
 import type { Selector } from "../spiffe/selector.ts";
 
-/** Which file a process executes; two processes run the same program only if all of it is equal. */
-export interface ExecutableIdentity {
-  readonly device: bigint;
-  readonly inode: bigint;
-  readonly size: bigint;
-  readonly mtimeNs: bigint;
-  readonly ctimeNs: bigint;
-}
-
-/** The process at the other end of a connection, as the kernel named it when it connected. */
+/**
+ * The process at the other end of a connection, as the kernel named it when it connected. Reads throw when the
+ * process is gone; what they gave holds only if {@link isUnchanged} still says so afterwards.
+ */
 export interface WorkloadPeer {
   readonly pid: number;
+  /** Effective uid at the time of the connection. */
   readonly uid: number;
+  /** Effective gid at the time of the connection. */
   readonly gid: number;
   /** Supplementary groups at the time of the connection. */
   readonly groups: readonly number[];
   /** False once the process has exited; never true again, also when the pid is reused. */
   isAlive(): boolean;
-  /** Reads a small file below the process's own `/proc` directory, such as `status`. Throws when the process is gone. */
-  readProc(name: string): Buffer;
-  /** The link text of the executable, in the process's own mount namespace. */
-  executablePath(): string;
-  /** The file being executed now. */
+  /** Whether the process is alive and executes the file that it executed when it connected. Never throws. */
+  isUnchanged(): boolean;
+  /** Reads a file of the process's own `/proc` directory. */
+  readProc(name: ProcFile): Buffer;
+  /** The file being executed now; its path is the workload's to choose. */
   executable(): ExecutableIdentity;
-  /** An open read-only descriptor of the file being executed; the caller closes it. */
-  openExecutable(): number;
+  /** An open read-only descriptor of the file being executed; the caller compares it with {@link executable} and closes it. */
+  openExecutable(): Promise<number>;
 }
 
 /** Finds out selectors of one kind. */
