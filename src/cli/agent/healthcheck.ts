@@ -9,7 +9,7 @@ const TIMEOUT_MS = 5_000;
 
 export const run: CommandRun = async (options, context) => {
   const verbose = flag(options, "verbose");
-  if (verbose) context.out("Contacting Workload API...\n");
+  if (verbose) context.out("Checking agent health...\n");
   try {
     const { status } = await withAgent(options, context, (client) =>
       call(client, HealthService.check, { service: "" }, { deadline: context.clock.now() + TIMEOUT_MS }),
@@ -18,10 +18,10 @@ export const run: CommandRun = async (options, context) => {
       context.out("Agent is healthy.\n");
       return 0;
     }
-    context.err("Error: Agent is unhealthy: the agent is not serving\n");
+    context.err("Agent is unhealthy: the agent is not serving\n");
   } catch (error) {
-    context.err(`Error: Agent is unhealthy: ${verbose ? errorText(error) : "unable to determine health"}\n`);
-    if (!verbose) context.err("Run it again with -verbose to see why.\n");
+    if (verbose) context.err(`Failed to check health: ${errorText(error)}\n`);
+    context.err("Agent is unhealthy: unable to determine health\n");
   }
   return 1;
 };

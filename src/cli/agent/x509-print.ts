@@ -11,7 +11,7 @@ import { goTime } from "../wire.ts";
 export function x509Text(response: X509SVIDResponse, elapsedMs: number): string {
   const count = response.svids.length;
   const federated = Object.entries(response.federatedBundles).map(([trustDomain, bundle]) =>
-    authorityText(`[${trustDomain.replace("spiffe://", "")}] `, bundle),
+    authorityText(`[${trustDomain}] `, bundle),
   );
   const svids = response.svids.map((svid) => `\n${svidText(svid)}${federated.join("")}`);
   return `Received ${count} ${count === 1 ? "svid" : "svids"} after ${durationText(elapsedMs)}\n${svids.join("")}\n`;
@@ -65,7 +65,7 @@ export function writeX509(response: X509SVIDResponse, folder: string, context: C
     write(`bundle #${index}`, `bundle.${index}.pem`, certificatesPem(svid.bundle), 0o644);
     for (const [number, [trustDomain, bundle]] of Object.entries(response.federatedBundles).entries()) {
       write(
-        `federated bundle #${number} for trust domain ${trustDomain.replace("spiffe://", "")}`,
+        `federated bundle #${number} for trust domain ${trustDomain}`,
         `federated_bundle.${index}.${number}.pem`,
         certificatesPem(bundle),
         0o644,

@@ -14,7 +14,10 @@ export function agentText(agent: Agent, show: { readonly selectors: boolean }): 
     ["Can re-attest", String(agent.canReattest)],
   ];
   if (agent.agentVersion !== "") lines.push(["Agent version", agent.agentVersion]);
-  if (show.selectors)
-    lines.push(...agent.selectors.map(({ type, value }) => ["Selectors", `${type}:${value}`] as const));
-  return `${lines.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${value}\n`).join("")}\n`;
+  const selectors = agent.selectors.map(({ type, value }) => ["Selectors", `${type}:${value}`] as const);
+  return `${text(lines)}\n${show.selectors ? text(selectors) : ""}`;
+}
+
+function text(rows: readonly (readonly [string, string])[]): string {
+  return rows.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${value}\n`).join("");
 }

@@ -15,7 +15,7 @@ const DEFAULT_EXPIRED_FOR = "720h";
 interface Outcome {
   readonly agentId: string;
   readonly deleted: boolean;
-  readonly error: string;
+  readonly error?: string;
 }
 
 export const run: CommandRun = async (options, context) => {
@@ -37,16 +37,16 @@ export const run: CommandRun = async (options, context) => {
       context.out("No agents to purge.\n");
       return;
     }
-    context.out(`Found ${expired.length} expired ${expired.length === 1 ? "agent" : "agents"}\n\n`);
+    context.out(`Found ${expired.length} expired ${expired.length === 1 ? "agent" : "agents"}\n\n\n`);
     context.out(dryRun ? "Agents that can be purged:\n" : "Agents purged:\n");
     for (const { agentId, error } of outcomes) {
-      if (error === "") context.out(`SPIFFE ID         : ${agentId}\n`);
+      if (error === undefined) context.out(`SPIFFE ID         : ${agentId}\n`);
     }
     for (const { agentId, error } of outcomes) {
-      if (error !== "") context.err(`Failed to purge ${agentId}: ${error}\n`);
+      if (error !== undefined) context.err(`Failed to purge ${agentId}: ${error}\n`);
     }
   });
-  return outcomes.some(({ error }) => error !== "") ? 1 : 0;
+  return outcomes.some(({ error }) => error !== undefined) ? 1 : 0;
 
   function evictAll(agents: readonly Agent[]): Promise<Outcome[]> {
     return withServer(options, context, async (client) => {
@@ -66,5 +66,5 @@ export const run: CommandRun = async (options, context) => {
 };
 
 function outcome(agent: Agent, deleted: boolean): Outcome {
-  return { agentId: idText(agent.id), deleted, error: "" };
+  return { agentId: idText(agent.id), deleted };
 }

@@ -93,7 +93,11 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     summary: "delete entries",
     options: [
       ENTRY_ID,
-      { name: "file", value: "path", description: 'A JSON list of entry IDs to delete ("-" for standard input).' },
+      {
+        name: "file",
+        value: "path",
+        description: 'A JSON file, {"ids": [...]}, of the entries to delete ("-" for standard input).',
+      },
       ...ADMIN,
     ],
     load: () => import("./entry-delete.ts"),

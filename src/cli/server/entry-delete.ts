@@ -9,7 +9,7 @@ import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
 import { deadline, withServer } from "./admin.ts";
 
-const IDS = z.array(z.string().min(1)).min(1);
+const FILE = z.strictObject({ ids: z.array(z.string().min(1)).min(1) });
 
 export const run: CommandRun = async (options, context) => {
   outputFormat(options);
@@ -26,7 +26,16 @@ export const run: CommandRun = async (options, context) => {
         context.err(`Failed to delete entry with ID ${id} ${reason}\n`);
       }
     }
-    if (failed.length > 0) context.err("Error: failed to delete one or more entries\n");
+    const deleted = response.results.length - failed.length;
+    if (failed.length === 0) context.out(`\nDeleted ${deleted} entries successfully\n`);
+    else {
+      context.out(
+        deleted === 0
+          ? `\nFailed to delete ${failed.length} entries\n`
+          : `\nDeleted ${deleted} entries successfully, but failed to delete ${failed.length} entries\n`,
+      );
+      context.err("Error: failed to delete one or more entries\n");
+    }
   });
   return failed.length > 0 ? 1 : 0;
 };
@@ -38,11 +47,11 @@ async function entryIds(options: OptionValues, context: CliContext): Promise<str
   if (id !== "") return [id];
   if (file === "") throw new UsageError("an entry ID is required (-entryID)");
   try {
-    return IDS.parse(JSON.parse(file === "-" ? await context.stdin() : readFileSync(file, "utf8")));
+    return FILE.parse(JSON.parse(file === "-" ? await context.stdin() : readFileSync(file, "utf8"))).ids;
   } catch (error) {
     throw publicError(
       "INVALID_ARGUMENT",
-      `-file: ${file} must hold a JSON list of entry IDs (${errorText(error).split("\n")[0]})`,
+      `-file: ${file} must hold {"ids": [...]} (${errorText(error).split("\n")[0]})`,
     );
   }
 }

@@ -16,10 +16,10 @@ export const run: CommandRun = async (options, context) => {
       context.out("Server is healthy.\n");
       return 0;
     }
-    context.err("Error: Server is unhealthy: the server is not serving\n");
+    context.err("Error: server is unhealthy: the server is not serving\n");
   } catch (error) {
-    context.err(`Error: Server is unhealthy: ${verbose ? errorText(error) : "unable to determine health"}\n`);
-    if (!verbose) context.err("Run it again with -verbose to see why.\n");
+    if (verbose) context.err(`Failed to check health: ${errorText(error)}\n`);
+    context.err("Error: server is unhealthy: unable to determine health\n");
   }
   return 1;
 };
