@@ -1,7 +1,5 @@
 /** The parts of a configuration that agent and server have in common, as their files describe them, after validation. */
-
-/** Levels that can be configured, from silent to chatty. */
-export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace";
+import type { LogLevel } from "../lib/log-level.ts";
 
 /** Where the log goes and what it looks like: the `log_*` keys. */
 export interface LogConfig {

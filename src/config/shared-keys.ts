@@ -1,19 +1,12 @@
 /** The keys that agent and server files have in common: logs, health checks, telemetry. */
+import { LOG_LEVELS, type LogLevel } from "../lib/log-level.ts";
 import { defaulted, optional, optionalSection, type Read, required, type SectionValue, section } from "./keys.ts";
-import type { HealthChecksConfig, LogConfig, LogLevel, TelemetryConfig } from "./shared-config.ts";
+import type { HealthChecksConfig, LogConfig, TelemetryConfig } from "./shared-config.ts";
 import { choice, flag, path, port, text, words } from "./values.ts";
-
-/** logrus knows `panic` and `warning` as well. */
-const LEVELS = {
-  ...words("trace", "debug", "info", "warn"),
-  warning: "warn",
-  ...words("error", "fatal"),
-  panic: "fatal",
-} as const satisfies Record<string, LogLevel>;
 
 /** `log_*`, which stand among the other keys of `agent` and `server`. */
 export const LOG_KEYS = {
-  log_level: defaulted(choice<LogLevel>(LEVELS), "info", "The least severe lines that are written."),
+  log_level: defaulted(choice<LogLevel>(LOG_LEVELS), "info", "The least severe lines that are written."),
   log_format: defaulted(
     choice(words("text", "json")),
     "text",

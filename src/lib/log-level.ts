@@ -1,0 +1,22 @@
+/** Log levels and the names by which operators know them. */
+
+/** From silent to chatty. `fatal` shows nothing of what the programs log today. */
+export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace";
+
+/** Every accepted name, in lower case: ours, and those of SPIRE's logger. */
+export const LOG_LEVELS = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warn: "warn",
+  warning: "warn",
+  error: "error",
+  fatal: "fatal",
+  panic: "fatal",
+} as const satisfies Readonly<Record<string, LogLevel>>;
+
+/** The level of a name in any case, such as `INFO` or `Warning`; `undefined` for any other text. */
+export function parseLogLevel(name: string): LogLevel | undefined {
+  const key = name.toLowerCase();
+  return Object.hasOwn(LOG_LEVELS, key) ? LOG_LEVELS[key as keyof typeof LOG_LEVELS] : undefined;
+}

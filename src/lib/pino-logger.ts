@@ -1,0 +1,181 @@
+/** The logger of the programs: pino behind the `Logger` port, writing SPIRE's text format or JSON. */
+import { pino, type Logger as Pino } from "pino";
+import type { Clock } from "./clock.ts";
+import type { LogFields, Logger, LogValue } from "./log.ts";
+import type { LogLevel } from "./log-level.ts";
+import { LogSink } from "./log-sink.ts";
+import { formatText } from "./log-text.ts";
+
+/** What a logger writes, and where. */
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+  /** Absent: standard output. */
+  readonly file?: string;
+  /** Whether lines name their source (`file`, `func`); costs a stack trace each. */
+  readonly sourceLocation?: boolean;
+}
+
+/** A logger and the switches that belong to the whole process. */
+export interface RootLogger extends Logger {
+  /** The level in force. */
+  readonly level: LogLevel;
+  /** Changes the level of this logger and of all that were named from it. */
+  setLevel(level: LogLevel): void;
+  /** Opens the log file anew, after it was rotated away. Throws `FAILED_PRECONDITION`, and writes on to the old one. */
+  reopen(): void;
+  /** Closes the log file; nothing is written any more. */
+  close(): void;
+}
+
+/** pino gives a stream with this mark the values behind each line. */
+const METADATA = Symbol.for("pino.metadata");
+/** logrus, which SPIRE uses, spells this one level out. */
+const LEVEL_NAMES: Readonly<Record<string, string>> = { warn: "warning" };
+/** Names that a line uses itself; logrus moves fields of these names out of the way just so. */
+const OWN_KEYS: ReadonlySet<string> = new Set(["time", "level", "msg"]);
+
+/** Opens the log. Throws `FAILED_PRECONDITION` when the file cannot be opened. */
+export function openLogger(options: LogOptions, deps: { readonly clock: Clock }): RootLogger {
+  const sink = new LogSink(options.file);
+  const now = (): string => new Date(deps.clock.now()).toISOString();
+  const root = pino(
+    {
+      level: options.level,
+      base: null,
+      messageKey: "msg",
+      timestamp: () => `,"time":"${now()}"`,
+      formatters: { level: (label) => ({ level: levelName(label) }) },
+    },
+    options.format === "json" ? jsonStream(sink, now) : textStream(sink, now),
+  );
+  return new RootPinoLogger(root, sink, options.sourceLocation ?? false);
+}
+
+interface Stream {
+  write(json: string): void;
+}
+
+function jsonStream(sink: LogSink, now: () => string): Stream {
+  return {
+    write(json) {
+      if (sink.lost > 0) {
+        sink.recover(`${JSON.stringify({ level: "error", time: now(), count: sink.lost, msg: LOST })}\n`);
+      }
+      sink.write(json);
+    },
+  };
+}
+
+const LOST = "Log lines could not be written";
+
+interface MetadataStream extends Stream {
+  lastLevel: number;
+  lastMsg: string;
+  lastObj: LogFields;
+  [METADATA]: true;
+}
+
+function textStream(sink: LogSink, now: () => string): MetadataStream {
+  const labels = pino.levels.labels;
+  return {
+    [METADATA]: true,
+    lastLevel: 0,
+    lastMsg: "",
+    lastObj: {},
+    write() {
+      if (sink.lost > 0) sink.recover(`${formatText(now(), "error", LOST, { count: sink.lost })}\n`);
+      const level = levelName(labels[this.lastLevel] ?? "");
+      sink.write(`${formatText(now(), level, this.lastMsg, this.lastObj)}\n`);
+    },
+  };
+}
+
+function levelName(label: string): string {
+  return LEVEL_NAMES[label] ?? label;
+}
+
+type Severity = "error" | "warn" | "info" | "debug" | "trace";
+
+class PinoLogger implements Logger {
+  readonly #pino: Pino;
+  readonly #subsystem: string | undefined;
+  readonly #sourceLocation: boolean;
+
+  constructor(root: Pino, subsystem: string | undefined, sourceLocation: boolean) {
+    this.#pino = root;
+    this.#subsystem = subsystem;
+    this.#sourceLocation = sourceLocation;
+  }
+
+  error(message: string, fields?: LogFields): void {
+    this.#log("error", message, fields);
+  }
+
+  warn(message: string, fields?: LogFields): void {
+    this.#log("warn", message, fields);
+  }
+
+  info(message: string, fields?: LogFields): void {
+    this.#log("info", message, fields);
+  }
+
+  debug(message: string, fields?: LogFields): void {
+    this.#log("debug", message, fields);
+  }
+
+  trace(message: string, fields?: LogFields): void {
+    this.#log("trace", message, fields);
+  }
+
+  named(subsystem: string): Logger {
+    return new PinoLogger(this.#pino, subsystem, this.#sourceLocation);
+  }
+
+  #log(severity: Severity, message: string, fields: LogFields = {}): void {
+    if (!this.#pino.isLevelEnabled(severity)) return;
+    const plain: Record<string, LogValue> = {};
+    if (this.#subsystem !== undefined) plain.subsystem_name = this.#subsystem;
+    if (this.#sourceLocation) Object.assign(plain, callerOf(PinoLogger.prototype[severity]));
+    for (const [key, value] of Object.entries(fields)) {
+      plain[OWN_KEYS.has(key) ? `fields.${key}` : key] = typeof value === "bigint" ? String(value) : value;
+    }
+    this.#pino[severity](plain, message);
+  }
+}
+
+class RootPinoLogger extends PinoLogger implements RootLogger {
+  readonly #root: Pino;
+  readonly #sink: LogSink;
+
+  constructor(root: Pino, sink: LogSink, sourceLocation: boolean) {
+    super(root, undefined, sourceLocation);
+    this.#root = root;
+    this.#sink = sink;
+  }
+
+  get level(): LogLevel {
+    return this.#root.level as LogLevel;
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#root.level = level;
+  }
+
+  reopen(): void {
+    this.#sink.reopen();
+  }
+
+  close(): void {
+    this.#sink.close();
+  }
+}
+
+/** The source line that called the function `method`, from a stack trace. */
+function callerOf(method: Logger[Severity]): { readonly file?: string; readonly func?: string } {
+  const trace: { stack?: string } = {};
+  Error.captureStackTrace(trace, method);
+  const frame = trace.stack?.split("\n")[1] ?? "";
+  const [, func, file] = /at (?:async )?(?:(.+?) \()?.*?([^/\\(]+:\d+):\d+\)?$/.exec(frame) ?? [];
+  return { ...(file === undefined ? {} : { file }), ...(func === undefined ? {} : { func }) };
+}
