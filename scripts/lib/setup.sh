@@ -63,6 +63,11 @@ ensure_compiler() {
   command -v g++ >/dev/null 2>&1 || ensure_debian g++
 }
 
+# A Python that every user can run, with venv and pip: the demo's SPIFFE client lives in one.
+ensure_python() {
+  /usr/bin/python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || ensure_debian python3 python3-venv
+}
+
 # Builds what is older than its sources.
 ensure_build() {
   ensure_compiler

@@ -1,0 +1,11 @@
+#!/bin/sh
+# npm run demo: shows the main job with real parts, from nothing but a clone.
+# Exits 0 if every step was verified, 1 if one was not, 3 if something is missing that it may not install.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib/setup.sh
+echo "Holdfast demo"
+ensure_packages
+ensure_build
+ensure_python
+exec node --disable-warning=ExperimentalWarning scripts/demo/main.ts "$@"

@@ -1,0 +1,194 @@
+/** The demo: a server and an agent, a workload with an unmodified client, one identity from its first to its last moment. */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { admin, type Daemon, enroll, makeSite, PROGRAMS, type Site, startAgent, startServer } from "../lib/programs.ts";
+import { step, verify } from "./steps.ts";
+import { fetchOnce, findPython, type Interpreters, installClient, Watcher } from "./workload.ts";
+
+/** Seconds; short, so that a rotation falls into the demo. */
+const SVID_TTL = 12;
+const NOBODY = 65534;
+const WORKLOAD_ID = "spiffe://example.org/web";
+
+const keep = process.argv.includes("--keep");
+const uid = process.getuid?.() ?? 0;
+const folder = mkdtempSync(join(tmpdir(), "holdfast-demo-"));
+chmodSync(folder, 0o755);
+const daemons: Daemon[] = [];
+
+let site: Site;
+let client: Interpreters;
+let agentId = "";
+let entryId = "";
+let server: Daemon;
+
+try {
+  await demo();
+  if (keep) await leaveRunning();
+  console.log(
+    `\nEvery step was verified.${keep ? "" : " Run it with -- --keep to leave it running and try it yourself."}`,
+  );
+} catch {
+  console.log("\nThe demo failed. The ends of the logs:");
+  for (const daemon of daemons) console.log(`--- ${daemon.name}\n${daemon.log().split("\n").slice(-12).join("\n")}`);
+  process.exitCode = 1;
+} finally {
+  for (const daemon of daemons.toReversed()) await daemon.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function demo(): Promise<void> {
+  await step("Install a SPIFFE client that knows nothing of Holdfast (PyPI's spiffe)", async () => {
+    const python = findPython();
+    verify(python !== undefined, "no python3 found");
+    client = await installClient(python, folder);
+    return `two copies of one Python: ${client.registered} and ${client.other}`;
+  });
+
+  await step("Start the server: a CA, a SQLite datastore, gRPC on TCP and on an admin socket", async () => {
+    site = await makeSite(folder, { agent: '  log_level = "DEBUG"' });
+    server = await startServer(site);
+    daemons.push(server);
+    return `healthy on 127.0.0.1:${site.port}, trust domain ${site.trustDomain}`;
+  });
+
+  await step("Join a node: a one-time token, mutual TLS, an SVID for the agent itself", async (say) => {
+    const enrolled = await enroll(site);
+    agentId = enrolled.agentId;
+    say("holdfast-server token generate → holdfast-agent run -joinToken …");
+    daemons.push(await startAgent(site, ["-joinToken", enrolled.token]));
+    verify((await admin(site, ["agent", "list"])).includes(agentId), "the server does not list the agent");
+    return `attested as ${agentId}`;
+  });
+
+  await step("Ask for an identity that nobody registered", async () => {
+    const event = await fetchOnce(client.registered, client.env, site.agentSocket);
+    verify(
+      event.event === "refused" && isDenied(event.reason),
+      `expected PermissionDenied, got ${JSON.stringify(event)}`,
+    );
+    return "refused: PermissionDenied, no identity issued";
+  });
+
+  await step("Register the workload: this user, and this program by its path", async (say) => {
+    const selectors = [`unix:uid:${uid}`, `unix:path:${client.registered}`];
+    say(
+      `holdfast-server entry create -spiffeID ${WORKLOAD_ID} ${selectors.map((selector) => `-selector ${selector}`).join(" ")}`,
+    );
+    const printed = await admin(site, [
+      ...["entry", "create", "-parentID", agentId, "-spiffeID", WORKLOAD_ID, "-x509SVIDTTL", String(SVID_TTL)],
+      ...selectors.flatMap((selector) => ["-selector", selector]),
+    ]);
+    entryId = /^Entry ID\s*: (\S+)$/m.exec(printed)?.[1] ?? "";
+    verify(entryId !== "", "no entry ID was printed");
+    return `entry ${entryId}`;
+  });
+
+  await step("The workload asks: the kernel says who it is, and its SVID is there", async () => {
+    const event = await fetchOnce(client.registered, client.env, site.agentSocket);
+    verify(event.event === "svid" && event.spiffeId === WORKLOAD_ID, `expected an SVID, got ${JSON.stringify(event)}`);
+    return `${event.spiffeId}, valid until ${event.notAfter}, ${event.ms} ms after the client's call`;
+  });
+
+  await step("The same user, another path: not the registered program", async () => {
+    const event = await fetchOnce(client.other, client.env, site.agentSocket);
+    verify(
+      event.event === "refused" && isDenied(event.reason),
+      `expected PermissionDenied, got ${JSON.stringify(event)}`,
+    );
+    return "refused: PermissionDenied";
+  });
+
+  await step("The same program, another user", async () => {
+    if (uid !== 0) return "left out: only root can start a process as another user";
+    const event = await fetchOnce(client.registered, client.env, site.agentSocket, NOBODY);
+    verify(
+      event.event === "refused" && isDenied(event.reason),
+      `expected PermissionDenied, got ${JSON.stringify(event)}`,
+    );
+    return `uid ${NOBODY} refused: PermissionDenied`;
+  });
+
+  using watcher = new Watcher(client.registered, client.env, site.agentSocket);
+  await step(`An open stream sees its SVID rotated before it expires (lifetime ${SVID_TTL} s)`, async (say) => {
+    const first = await watcher.next(10_000);
+    verify(first.event === "svid" && first.spiffeId === WORKLOAD_ID, `expected an SVID, got ${JSON.stringify(first)}`);
+    say(`serial ${first.serial}, valid until ${first.notAfter}`);
+    const second = await watcher.next(SVID_TTL * 1000);
+    verify(
+      second.event === "svid" && second.serial !== first.serial,
+      `expected another SVID, got ${JSON.stringify(second)}`,
+    );
+    verify(Date.now() < Date.parse(first.notAfter ?? ""), "the rotation came after the SVID had expired");
+    return `serial ${second.serial}, valid until ${second.notAfter}; the stream never broke`;
+  });
+
+  await step("The server goes away: a new process of the workload is still served", async () => {
+    await server.stop();
+    const event = await fetchOnce(client.registered, client.env, site.agentSocket);
+    verify(event.event === "svid" && event.spiffeId === WORKLOAD_ID, `expected an SVID, got ${JSON.stringify(event)}`);
+    server = await startServer(site);
+    daemons[0] = server;
+    return "served by the agent alone; then the server came back with the same CA and entries";
+  });
+  if (keep) return;
+
+  await step("The operator removes the entry: the open stream hears at once", async (say) => {
+    await agentInSync();
+    say(`holdfast-server entry delete -entryID ${entryId}`);
+    await admin(site, ["entry", "delete", "-entryID", entryId]);
+    const deleted = Date.now();
+    let event = await watcher.next(10_000);
+    while (event.event === "svid") event = await watcher.next(10_000);
+    verify(isDenied(event.reason), `expected PermissionDenied, got ${JSON.stringify(event)}`);
+    return `the stream ended with PermissionDenied ${Date.now() - deleted} ms after the command`;
+  });
+}
+
+/** Waits until the agent has a session with the server that came back. */
+async function agentInSync(): Promise<void> {
+  const agent = daemons[1];
+  verify(agent !== undefined, "no agent");
+  const probe = await admin(site, [
+    "entry",
+    "create",
+    "-parentID",
+    agentId,
+    "-spiffeID",
+    `${WORKLOAD_ID}/probe`,
+    "-selector",
+    "unix:uid:4294967294",
+  ]);
+  const probeId = /^Entry ID\s*: (\S+)$/m.exec(probe)?.[1] ?? "";
+  await agent.until("sync with the server that came back", () => agent.log().includes(probeId));
+}
+
+function isDenied(reason: string | undefined): boolean {
+  return /permission_?\s?denied|no identity issued/i.test(reason ?? "");
+}
+
+async function leaveRunning(): Promise<void> {
+  console.log(`
+It is running. In another terminal:
+
+  # the workload's identity, by a stock client
+  PYTHONPATH=${client.env.PYTHONPATH} ${client.registered} ${join(import.meta.dirname, "client.py")} fetch ${site.agentSocket}
+
+  # what is registered, and who joined
+  ${PROGRAMS.server} entry show -socketPath ${site.serverSocket}
+  ${PROGRAMS.server} agent list -socketPath ${site.serverSocket}
+
+  # an identity for any program of this user
+  ${PROGRAMS.server} entry create -socketPath ${site.serverSocket} -parentID ${agentId} \\
+    -spiffeID spiffe://${site.trustDomain}/mine -selector unix:uid:${uid}
+  ${PROGRAMS.agent} api fetch x509 -socketPath ${site.agentSocket}
+
+Logs: ${join(folder, "server.log")}, ${join(folder, "agent.log")}
+Ctrl-C ends it and removes the folder.`);
+  await new Promise<void>((resolve) => {
+    process.once("SIGINT", () => resolve());
+    process.once("SIGTERM", () => resolve());
+    setInterval(() => {}, 2 ** 30);
+  });
+}
