@@ -77,7 +77,14 @@ async function demo(): Promise<void> {
       `holdfast-server entry create -spiffeID ${WORKLOAD_ID} ${selectors.map((selector) => `-selector ${selector}`).join(" ")}`,
     );
     const printed = await admin(site, [
-      ...["entry", "create", "-parentID", agentId, "-spiffeID", WORKLOAD_ID, "-x509SVIDTTL", String(SVID_TTL)],
+      "entry",
+      "create",
+      "-parentID",
+      agentId,
+      "-spiffeID",
+      WORKLOAD_ID,
+      "-x509SVIDTTL",
+      String(SVID_TTL),
       ...selectors.flatMap((selector) => ["-selector", selector]),
     ]);
     entryId = /^Entry ID\s*: (\S+)$/m.exec(printed)?.[1] ?? "";

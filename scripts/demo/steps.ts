@@ -1,6 +1,6 @@
 /** How the demo talks: numbered steps, what each does and proves, a progress line while it waits. */
 
-const color = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+const color = process.stdout.isTTY && process.env.NO_COLOR === undefined;
 const paint = (code: number, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
 
 /** A step did not show what it must show. */
