@@ -2,5 +2,6 @@
 import type { NativeAddon } from "../src/lib/native.ts";
 
 export type * from "../src/lib/native.ts";
+
 declare const addon: NativeAddon;
 export default addon;

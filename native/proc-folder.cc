@@ -63,12 +63,10 @@ Failure ReadStartTime(int proc_fd, uint64_t* out) {
   return {};
 }
 
-// A process that has exited has no executable, though its folder stays while it is a zombie: say which it is.
-Failure ExecutableFailure(int proc_fd, const char* what) {
-  const int error = errno;
-  uint64_t ignored = 0;
-  const Failure gone = ReadStartTime(proc_fd, &ignored);
-  return gone.error == ESRCH ? gone : Failure{what, error};
+// A process that exits loses its executable before it becomes a zombie, and its folder when it is reaped.
+Failure ExecutableFailure(const char* what) {
+  if (errno == ENOENT || errno == ESRCH) return {"the process has exited", ESRCH};
+  return {what, errno};
 }
 
 // Finds a line by its name, which starts with a newline and ends with a colon.
@@ -120,7 +118,7 @@ bool StillRuns(int proc_fd, uint64_t start_time) {
 
 Failure OpenExecutable(int proc_fd, Fd* out) {
   out->reset(openat(proc_fd, "exe", O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!out->open()) return ExecutableFailure(proc_fd, "open /proc/<pid>/exe");
+  if (!out->open()) return ExecutableFailure("open /proc/<pid>/exe");
   return {};
 }
 
@@ -170,7 +168,7 @@ Failure ProcFolder::ReadExecutable(Executable* out) const {
   // O_PATH pins one file without asking its file system, so that numbers and path are of the same file even if
   // the process executes another one meanwhile.
   const Fd file(openat(fd(), "exe", O_PATH | O_CLOEXEC));
-  if (!file.open()) return ExecutableFailure(fd(), "look up /proc/<pid>/exe");
+  if (!file.open()) return ExecutableFailure("look up /proc/<pid>/exe");
   struct statx info = {};
   // A user-space or network file system must not be able to hold up the event loop: take what the kernel knows.
   if (statx(file.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &info) != 0) {

@@ -1,12 +1,12 @@
 /** Who connected: credentials, groups, the ways to follow a process, and what is refused. */
-import { mkdtempSync, openSync, closeSync, rmdirSync } from "node:fs";
-import { connect, createServer } from "node:net";
+
 import { once } from "node:events";
-import { tmpdir } from "node:os";
+import { closeSync, mkdtempSync, openSync, rmdirSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
-import { release } from "node:os";
 import { describe, expect, test } from "vitest";
-import { ADDON_FILE, Child, codeOf, CONNECT, fdOf, Listener, loadAddon, openFiles, WAYS, works } from "./support.ts";
+import { ADDON_FILE, Child, CONNECT, codeOf, fdOf, Listener, loadAddon, openFiles, WAYS, works } from "./support.ts";
 
 const addon = loadAddon();
 const isRoot = process.getuid?.() === 0;
