@@ -92,119 +92,115 @@ describe("the administration commands of each side on the other's socket", () =>
     ["spire-server's commands on holdfast-server", spireServer, PROGRAMS.server],
     ["holdfast-server's commands on spire-server", PROGRAMS.server, spireServer],
   ] as const;
-  test.for(cases)(
-    "%s",
-    async ([_name, tool, server], { skip }) => {
-      if (tool === undefined || server === undefined) return skip("spire-server is not on PATH");
-      using folder = new Folder();
-      const site = await makeSite(folder.path);
-      await using _server = await startServer(site, server);
-      const say = (args: readonly string[]): Promise<string> => admin(site, args, tool);
-      const { agentId } = await enroll(site, tool);
-      const created = await say([
-        "entry",
-        "create",
-        "-parentID",
-        agentId,
-        "-spiffeID",
-        ID,
-        "-selector",
-        "unix:uid:1",
-        "-selector",
-        "unix:gid:1",
-        "-dns",
-        "a.example.org",
-        "-x509SVIDTTL",
-        "60",
-        "-jwtSVIDTTL",
-        "30",
-        "-admin",
-        "-hint",
-        "h",
-      ]);
-      const entryId = /^Entry ID\s*: (\S+)$/m.exec(created)?.[1] ?? "";
-      const shown = await say(["entry", "show", "-entryID", entryId]);
-      expect(shown).toBe(`Found 1 entry\n${created}`);
-      for (const filter of [
-        ["-spiffeID", ID],
-        ["-parentID", agentId],
-        ["-selector", "unix:uid:1"],
-        ["-hint", "h"],
-      ]) {
-        expect(await say(["entry", "show", ...filter])).toBe(shown);
-      }
-      expect(await say(["entry", "show", "-selector", "unix:uid:1", "-matchSelectorsOn", "exact"])).toBe(
-        "Found 0 entries\n",
-      );
-      expect(await say(["entry", "count"])).toBe("1 registration entry\n");
-      const duplicate = await run(tool, [
-        "entry",
-        "create",
-        "-socketPath",
-        site.serverSocket,
-        "-parentID",
-        agentId,
-        "-spiffeID",
-        ID,
-        "-selector",
-        "unix:gid:1",
-        "-selector",
-        "unix:uid:1",
-      ]);
-      expect(duplicate.status).toBe(1);
-      expect(duplicate.stderr).toContain('(code: AlreadyExists, msg: "similar entry already exists")');
-      const wrong = await run(tool, [
-        "entry",
-        "create",
-        "-socketPath",
-        site.serverSocket,
-        "-parentID",
-        agentId,
-        "-spiffeID",
-        "spiffe://other.test/x",
-        "-selector",
-        "unix:uid:1",
-      ]);
-      expect(wrong.stderr).toContain(
-        'failed to convert entry: invalid spiffe ID: \\"spiffe://other.test/x\\" is not a member of trust domain \\"example.org\\"',
-      );
-      const updated = await say([
-        "entry",
-        "update",
-        "-entryID",
-        entryId,
-        "-parentID",
-        agentId,
-        "-spiffeID",
-        ID,
-        "-selector",
-        "unix:uid:2",
-      ]);
-      expect(updated).toContain("Revision                : 1\n");
-      const file = join(folder.path, "entries.json");
-      writeFileSync(
-        file,
-        JSON.stringify({
-          entries: [{ spiffe_id: `${ID}/2`, parent_id: agentId, selectors: [{ type: "unix", value: "uid:3" }] }],
-        }),
-      );
-      expect(await say(["entry", "create", "-data", file])).toContain(`SPIFFE ID               : ${ID}/2\n`);
-      expect(await say(["entry", "delete", "-entryID", entryId])).toContain(`Deleted entry with ID: ${entryId}\n`);
-      expect(JSON.parse(await say(["entry", "show", "-output", "json"]))).toMatchObject({
-        entries: [{ spiffe_id: { path: "/web/2" } }],
-      });
-      expect(await say(["agent", "list"])).toBe("No attested agents found\n");
-      expect(await say(["agent", "count"])).toBe("0 attested agents\n");
-      const missing = await run(tool, ["agent", "show", "-socketPath", site.serverSocket, "-spiffeID", agentId]);
-      expect(missing.stderr).toContain("agent not found");
-      expect(await say(["bundle", "show", "-format", "spiffe"])).toContain('"use": "x509-svid"');
-      expect(await say(["x509", "mint", "-spiffeID", `${ID}/minted`])).toMatch(
-        /^X509-SVID:\n-----BEGIN CERTIFICATE-----/,
-      );
-      expect(await say(["healthcheck"])).toBe("Server is healthy.\n");
-    },
-    60_000,
-  );
+  test.for(cases)("%s", { timeout: 60_000 }, async ([_name, tool, server], { skip }) => {
+    if (tool === undefined || server === undefined) return skip("spire-server is not on PATH");
+    using folder = new Folder();
+    const site = await makeSite(folder.path);
+    await using _server = await startServer(site, server);
+    const say = (args: readonly string[]): Promise<string> => admin(site, args, tool);
+    const { agentId } = await enroll(site, tool);
+    const created = await say([
+      "entry",
+      "create",
+      "-parentID",
+      agentId,
+      "-spiffeID",
+      ID,
+      "-selector",
+      "unix:uid:1",
+      "-selector",
+      "unix:gid:1",
+      "-dns",
+      "a.example.org",
+      "-x509SVIDTTL",
+      "60",
+      "-jwtSVIDTTL",
+      "30",
+      "-admin",
+      "-hint",
+      "h",
+    ]);
+    const entryId = /^Entry ID\s*: (\S+)$/m.exec(created)?.[1] ?? "";
+    const shown = await say(["entry", "show", "-entryID", entryId]);
+    expect(shown).toBe(`Found 1 entry\n${created}`);
+    for (const filter of [
+      ["-spiffeID", ID],
+      ["-parentID", agentId],
+      ["-selector", "unix:uid:1"],
+      ["-hint", "h"],
+    ]) {
+      expect(await say(["entry", "show", ...filter])).toBe(shown);
+    }
+    expect(await say(["entry", "show", "-selector", "unix:uid:1", "-matchSelectorsOn", "exact"])).toBe(
+      "Found 0 entries\n",
+    );
+    expect(await say(["entry", "count"])).toBe("1 registration entry\n");
+    const duplicate = await run(tool, [
+      "entry",
+      "create",
+      "-socketPath",
+      site.serverSocket,
+      "-parentID",
+      agentId,
+      "-spiffeID",
+      ID,
+      "-selector",
+      "unix:gid:1",
+      "-selector",
+      "unix:uid:1",
+    ]);
+    expect(duplicate.status).toBe(1);
+    expect(duplicate.stderr).toContain('(code: AlreadyExists, msg: "similar entry already exists")');
+    const wrong = await run(tool, [
+      "entry",
+      "create",
+      "-socketPath",
+      site.serverSocket,
+      "-parentID",
+      agentId,
+      "-spiffeID",
+      "spiffe://other.test/x",
+      "-selector",
+      "unix:uid:1",
+    ]);
+    expect(wrong.stderr).toContain(
+      'failed to convert entry: invalid spiffe ID: \\"spiffe://other.test/x\\" is not a member of trust domain \\"example.org\\"',
+    );
+    const updated = await say([
+      "entry",
+      "update",
+      "-entryID",
+      entryId,
+      "-parentID",
+      agentId,
+      "-spiffeID",
+      ID,
+      "-selector",
+      "unix:uid:2",
+    ]);
+    expect(updated).toContain("Revision                : 1\n");
+    const file = join(folder.path, "entries.json");
+    writeFileSync(
+      file,
+      JSON.stringify({
+        entries: [{ spiffe_id: `${ID}/2`, parent_id: agentId, selectors: [{ type: "unix", value: "uid:3" }] }],
+      }),
+    );
+    expect(await say(["entry", "create", "-data", file])).toContain(`SPIFFE ID               : ${ID}/2\n`);
+    expect(await say(["entry", "delete", "-entryID", entryId])).toContain(`Deleted entry with ID: ${entryId}\n`);
+    expect(JSON.parse(await say(["entry", "show", "-output", "json"]))).toMatchObject({
+      entries: [{ spiffe_id: { path: "/web/2" } }],
+    });
+    expect(await say(["agent", "list"])).toBe("No attested agents found\n");
+    expect(await say(["agent", "count"])).toBe("0 attested agents\n");
+    const missing = await run(tool, ["agent", "show", "-socketPath", site.serverSocket, "-spiffeID", agentId]);
+    expect(missing.stderr).toContain("agent not found");
+    expect(await say(["bundle", "show", "-format", "spiffe"])).toContain('"use": "x509-svid"');
+    expect(await say(["x509", "mint", "-spiffeID", `${ID}/minted`])).toMatch(
+      /^X509-SVID:\n-----BEGIN CERTIFICATE-----/,
+    );
+    expect(await say(["healthcheck"])).toBe("Server is healthy.\n");
+  });
 
   test("an agent is listed, banned and evicted by the other's tool", async ({ skip }) => {
     if (spireServer === undefined) return skip("spire-server is not on PATH");
