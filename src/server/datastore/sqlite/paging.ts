@@ -4,7 +4,7 @@ import { turn } from "../../../lib/turn.ts";
 import type { Page, PageRequest } from "../datastore.ts";
 
 /** Rows read at a time. */
-export const SLICE = 500;
+export const SLICE = 250;
 
 /** A row that a page can end after. */
 interface Positioned {
