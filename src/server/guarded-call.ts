@@ -19,7 +19,7 @@ export interface CallHooks {
 export class GuardedCall implements Call<RpcContext>, RpcContext {
   /** Monotonic milliseconds. */
   readonly startedAt: number;
-  /** Set by the handler's adapter, for the log. */
+  /** What went wrong, for the log. */
   error: unknown;
   /** What the handler wants in the audit log. */
   auditFields: LogFields = {};
@@ -84,6 +84,10 @@ export class GuardedCall implements Call<RpcContext>, RpcContext {
   auditItem(fields: LogFields, status: GrpcStatus): void {
     this.auditedItems = true;
     this.#hooks.item(this, fields, status);
+  }
+
+  failed(error: unknown): void {
+    this.error = error;
   }
 
   meta(name: string): string | undefined {

@@ -20,6 +20,8 @@ export interface RpcContext {
   audit(fields: LogFields): void;
   /** Writes a line of its own for one item of a batch. */
   auditItem(fields: LogFields, status: GrpcStatus): void;
+  /** For the adapter: what went wrong, for the log. */
+  failed(error: unknown): void;
 }
 
 /** The agent that calls. Throws for a method that others may call too, which would be a bug. */
