@@ -6,17 +6,22 @@ const STDOUT = 1;
 /** As SPIRE creates its log files. */
 const FILE_MODE = 0o640;
 
+/** `writeSync` as the sink uses it: returns how many bytes were taken. */
+export type Write = (fd: number, bytes: Uint8Array) => number;
+
 /** Writes whole lines, synchronously, so that the last words of a crashing process are kept. */
 export class LogSink {
   readonly #path: string | undefined;
+  readonly #write: Write;
   #fd: number | undefined;
   /** What a write that came to an end too early left over, so that no line starts within another. */
   #rest: Uint8Array = new Uint8Array();
   #lost = 0;
 
   /** `path` absent: standard output. Throws `FAILED_PRECONDITION` when the file cannot be opened. */
-  constructor(path: string | undefined) {
+  constructor(path: string | undefined, write: Write = writeSync) {
     this.#path = path;
+    this.#write = write;
     this.#fd = path === undefined ? STDOUT : openFile(path);
   }
 
@@ -39,9 +44,10 @@ export class LogSink {
   #put(line: string): boolean {
     if (this.#fd === undefined) return false;
     try {
-      if (this.#rest.length > 0) this.#rest = writePart(this.#fd, this.#rest);
+      if (this.#rest.length > 0) this.#rest = this.#rest.subarray(this.#write(this.#fd, this.#rest));
       if (this.#rest.length > 0) return false;
-      this.#rest = writePart(this.#fd, Buffer.from(line));
+      const bytes = Buffer.from(line);
+      this.#rest = bytes.subarray(this.#write(this.#fd, bytes));
       return true;
     } catch {
       // ENOSPC, EPIPE, EAGAIN, EIO: nobody is left to be told.
@@ -64,10 +70,6 @@ export class LogSink {
     if (this.#path !== undefined && this.#fd !== undefined) closeQuietly(this.#fd);
     this.#fd = undefined;
   }
-}
-
-function writePart(fd: number, bytes: Uint8Array): Uint8Array {
-  return bytes.subarray(writeSync(fd, bytes));
 }
 
 function openFile(path: string): number {

@@ -1,5 +1,5 @@
 /** The logger of the programs: pino behind the `Logger` port, writing SPIRE's text format or JSON. */
-import { pino, type Logger as Pino } from "pino";
+import { type Logger as Pino, pino } from "pino";
 import type { Clock } from "./clock.ts";
 import type { LogFields, Logger, LogValue } from "./log.ts";
 import type { LogLevel } from "./log-level.ts";

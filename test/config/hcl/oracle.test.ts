@@ -123,8 +123,9 @@ const spire = source === undefined ? describe.skip : describe;
 
 spire(`every .conf file of SPIRE's source (set SPIRE_SOURCE to a checkout to run this)`, () => {
   const files = source === undefined ? [] : confFiles(source);
-  /** Files of other programs, and one that holds a placeholder: neither reader takes them. */
-  const foreign = /supervisord\.conf$|slurm\/[a-z]+\.conf$|suites\/entries\/conf\/server\/server\.conf$/;
+  /** Files of other programs, and one with a placeholder (it exists twice): HCL 1 takes none of them. */
+  const foreign =
+    /supervisord\.conf$|slurm\/[a-z]+\.conf$|suites\/(?:events-based-)?entries\/conf\/server\/server\.conf$/;
   /** HCL 1 that HCL 2 no longer takes. */
   const older: string[] = [];
 
@@ -132,7 +133,6 @@ spire(`every .conf file of SPIRE's source (set SPIRE_SOURCE to a checkout to run
     const text = readFileSync(file, "utf8");
     if (foreign.test(file)) {
       expect(() => readTree(text)).toThrow();
-      await expect(parse(file, text)).rejects.toThrow();
       return;
     }
     readTree(text);
