@@ -11,7 +11,7 @@ import { type Raw, SectionReader } from "./section.ts";
 import type { Loaded } from "./shared-config.ts";
 import { nearest } from "./suggest.ts";
 
-/** Keys of the program's own section (`agent` or `server`) that the command line gives; they win over the file's. */
+/** Keys of the program's own section (`agent` or `server`) that the command line gives; they win over the file's. Empty texts are not given. */
 export type Flags = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** What is to be loaded. */
@@ -119,7 +119,7 @@ export class ConfigFile {
 /** The blocks with the command line's values in the place of the file's. */
 function withFlags(blocks: readonly ObjectNode[], flags: Flags): readonly ObjectNode[] {
   const entries = Object.entries(flags).flatMap(([key, value]): Entry[] =>
-    value === undefined ? [] : [{ key, value: flagNode(value), at: COMMAND_LINE }],
+    value === undefined || value === "" ? [] : [{ key, value: flagNode(value), at: COMMAND_LINE }],
   );
   const given = new Set(entries.map(({ key }) => key));
   const kept = blocks.map((block) => ({

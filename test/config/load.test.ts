@@ -141,7 +141,13 @@ telemetry { Statsd = [{ address = "localhost:1" }] }`,
 describe("the command line", () => {
   test("wins over the file, also over what is wrong there", () => {
     const { config } = load(AGENT_FILE.replace("8081", '"x"').replace('"server.example.org"', "false"), {
-      flags: { server_port: "8443", server_address: "other", log_level: "DEBUG", data_dir: undefined },
+      flags: {
+        server_port: "8443",
+        server_address: "other",
+        log_level: "DEBUG",
+        data_dir: undefined,
+        trust_domain: "",
+      },
     });
     expect(config).toMatchObject({ serverPort: 8443, serverAddress: "other", log: { level: "debug" }, dataDir: "." });
   });
