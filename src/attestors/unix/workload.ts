@@ -1,0 +1,96 @@
+/** Attests callers by user, groups and program, with SPIRE's `unix` selectors. */
+import type { Clock } from "../../lib/clock.ts";
+import { AgentError } from "../../lib/errors.ts";
+import type { ExecutableIdentity } from "../../lib/native.ts";
+import type { Selector } from "../../spiffe/selector.ts";
+import type { WorkloadAttestor, WorkloadPeer } from "../workload.ts";
+import type { UnixWorkloadOptions } from "./config.ts";
+import { FileWork } from "./file-work.ts";
+import { type HashFile, hashOnThread } from "./hash-thread.ts";
+import { ExecutableHasher } from "./hasher.ts";
+import { FileNames, type NameLookup } from "./names.ts";
+import { OwnLook } from "./own-look.ts";
+import { parseStatus } from "./status.ts";
+
+/** What the attestor needs; the rest has defaults. */
+export interface UnixWorkloadDeps {
+  readonly clock: Clock;
+  /** Default: the files in `/etc`. */
+  readonly names?: NameLookup;
+  /** Default: a thread per file. */
+  readonly hash?: HashFile;
+}
+
+/** Reads each file of `/proc` once for a call. */
+export class UnixWorkloadAttestor implements WorkloadAttestor {
+  readonly name = "unix";
+  readonly #options: UnixWorkloadOptions;
+  readonly #names: NameLookup;
+  readonly #look: OwnLook;
+  readonly #hasher: ExecutableHasher;
+
+  constructor(deps: UnixWorkloadDeps, options: UnixWorkloadOptions) {
+    const { clock, names = new FileNames({ clock }), hash = hashOnThread(clock) } = deps;
+    const work = new FileWork();
+    this.#options = options;
+    this.#names = names;
+    this.#look = new OwnLook({ clock, work });
+    this.#hasher = new ExecutableHasher({ clock, work, hash });
+  }
+
+  /**
+   * Throws `UNAVAILABLE` when the caller's user or program changes meanwhile or since it connected, or when
+   * path or digest cannot be found out; `RESOURCE_EXHAUSTED` for a program beyond `workload_size_limit`.
+   */
+  async attest(peer: WorkloadPeer, signal: AbortSignal): Promise<readonly Selector[]> {
+    const values = this.#owner(peer);
+    if (this.#options.discoverWorkloadPath) values.push(...(await this.#program(peer, signal)));
+    return values.map((value) => ({ type: this.name, value }));
+  }
+
+  #owner(peer: WorkloadPeer): string[] {
+    const { uid, gid, supplementaryGids } = parseStatus(peer.readProc("status"));
+    // Executing a set-uid program gives a process another user without that user's doing.
+    if (uid !== peer.uid || gid !== peer.gid) {
+      throw new AgentError("UNAVAILABLE", "the caller has changed its user or group since it connected");
+    }
+    const user = this.#names.user(uid);
+    const values = [`uid:${uid}`, ...(user === undefined ? [] : [`user:${user}`]), `gid:${gid}`];
+    const group = this.#names.group(gid);
+    if (group !== undefined) values.push(`group:${group}`);
+    for (const id of supplementaryGids) {
+      values.push(`supplementary_gid:${id}`);
+      const name = this.#names.group(id);
+      if (name !== undefined) values.push(`supplementary_group:${name}`);
+    }
+    return values;
+  }
+
+  async #program(peer: WorkloadPeer, signal: AbortSignal): Promise<string[]> {
+    const { workloadSizeLimit, allowOtherMountNamespaces } = this.#options;
+    const program = peer.executable();
+    const values: string[] = [];
+    if (allowOtherMountNamespaces || (await this.#look.finds(program, peer.uid))) values.push(`path:${program.path}`);
+    if (workloadSizeLimit >= 0) {
+      if (workloadSizeLimit > 0 && program.size > BigInt(workloadSizeLimit)) {
+        throw new AgentError("RESOURCE_EXHAUSTED", `the caller's program is larger than ${workloadSizeLimit} bytes`);
+      }
+      signal.throwIfAborted();
+      values.push(`sha256:${await this.#hasher.sha256(peer, program)}`);
+    }
+    if (!isSameFile(peer.executable(), program)) {
+      throw new AgentError("UNAVAILABLE", "the caller has executed another program while it was attested");
+    }
+    return values;
+  }
+}
+
+function isSameFile(a: ExecutableIdentity, b: ExecutableIdentity): boolean {
+  return (
+    a.device === b.device &&
+    a.inode === b.inode &&
+    a.size === b.size &&
+    a.mtimeNs === b.mtimeNs &&
+    a.ctimeNs === b.ctimeNs
+  );
+}

@@ -1,0 +1,141 @@
+/** One streaming call: attests its caller, then sends what the caller may have whenever that changes. */
+import { AgentError, errorText } from "../lib/errors.ts";
+import { GrpcCode, grpcCodeName, toGrpcStatus } from "../lib/grpc-status.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Reply } from "../lib/rpc/transport.ts";
+import type { Watchable } from "../lib/watchable.ts";
+import type { WorkloadCall } from "./guard.ts";
+import type { ConnectedPeer } from "./peer.ts";
+import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
+import type { Pushable, PushQueue } from "./push-queue.ts";
+
+/** What streams share. */
+export interface StreamHost {
+  readonly source: IdentitySource<ConnectedPeer>;
+  readonly queue: PushQueue;
+  readonly log: Logger;
+  /** The streams in progress. */
+  readonly open: Set<UpdateStream>;
+}
+
+/** The encoded answer for an update; null when the caller is entitled to nothing. */
+export type Encoder = (update: WorkloadUpdate) => Reply | null;
+
+/**
+ * From {@link start} to the end of the call. Complete messages only, and none that equals the one before it. The
+ * first waits until all that the caller may have is there; that nothing is left is said at once.
+ */
+export class UpdateStream implements Pushable {
+  readonly #host: StreamHost;
+  readonly #call: WorkloadCall;
+  readonly #encode: Encoder;
+  /** Aborts the attestation in progress. */
+  #attesting: AbortController | undefined;
+  #cell: Watchable<WorkloadUpdate> | undefined;
+  #last: Reply | undefined;
+  #ended = false;
+  #unsubscribe: (() => void) | undefined;
+  #unwatch: (() => void) | undefined;
+
+  constructor(host: StreamHost, call: WorkloadCall, encode: Encoder) {
+    this.#host = host;
+    this.#call = call;
+    this.#encode = encode;
+  }
+
+  /** Never rejects: failures end the call. */
+  async start(): Promise<void> {
+    const { source, open } = this.#host;
+    const { peer } = this.#call;
+    const attesting = new AbortController();
+    this.#attesting = attesting;
+    open.add(this);
+    this.#call.onCancel = () => this.#close();
+    try {
+      const selectors = await source.attest(peer, attesting.signal);
+      this.#attesting = undefined;
+      if (this.#ended) return;
+      this.#cell = source.subscribe(selectors);
+      // Attestation has just made sure that the caller is who it was.
+      this.#answer(this.#cell.value, true);
+      if (this.#ended) return;
+      this.#unsubscribe = this.#cell.subscribe(() => this.#host.queue.add(this));
+      this.#unwatch = peer.onExit(() => this.end(GrpcCode.UNAVAILABLE, "caller has exited"));
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      peer.rest();
+    }
+  }
+
+  /** Sends what is new. */
+  push(): void {
+    if (this.#ended || this.#cell === undefined) return;
+    try {
+      this.#answer(this.#cell.value, false);
+      this.#call.peer.rest();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Ends the call; does nothing when it has ended. */
+  end(code: GrpcCode, message: string): void {
+    if (this.#ended) return;
+    this.#close();
+    this.#call.end(code, message);
+  }
+
+  #answer(update: WorkloadUpdate, verified: boolean): void {
+    const reply = this.#encode(update);
+    if (update.pending && this.#last === undefined) return;
+    if (reply !== null && this.#last?.bytes.equals(reply.bytes) === true) {
+      this.#last = reply;
+      return;
+    }
+    if (!verified && !this.#call.peer.isUnchanged()) {
+      throw new AgentError("UNAVAILABLE", "caller is not the process that connected", {
+        publicMessage: "workload attestation failed",
+      });
+    }
+    if (reply === null) {
+      this.#deny();
+      return;
+    }
+    this.#last = reply;
+    this.#call.send(reply);
+  }
+
+  #deny(): void {
+    const { peer, method } = this.#call;
+    const fields = { pid: peer.pid, caller_uid: peer.uid, method, registered: false };
+    this.#host.log.info("No identity issued", fields);
+    this.end(GrpcCode.PERMISSION_DENIED, "no identity issued");
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    const { code, message } = toGrpcStatus(error);
+    const { peer, method } = this.#call;
+    if (!peer.isUnchanged()) peer.refuse();
+    this.#host.log.warn("Call failed", {
+      pid: peer.pid,
+      caller_uid: peer.uid,
+      method,
+      status_code: grpcCodeName(code),
+      error: errorText(error),
+    });
+    this.end(code, message);
+  }
+
+  #close(): void {
+    this.#ended = true;
+    this.#host.open.delete(this);
+    this.#host.queue.delete(this);
+    this.#unsubscribe?.();
+    this.#unwatch?.();
+    this.#cell = undefined;
+    this.#last = undefined;
+    this.#attesting?.abort(new AgentError("CANCELLED", "the call has ended"));
+  }
+}

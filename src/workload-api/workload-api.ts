@@ -1,0 +1,156 @@
+/** The agent's public socket: assembles listener, transport, Workload API, health and reflection. */
+import { fileDescriptors } from "../gen/descriptors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { errorText } from "../lib/errors.ts";
+import { GrpcCode } from "../lib/grpc-status.ts";
+import type { Logger } from "../lib/log.ts";
+import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native.ts";
+import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
+import type { Method, MethodTable } from "../lib/rpc/transport.ts";
+import { UnixListener } from "../lib/rpc/unix-listener.ts";
+import { unimplemented } from "./guard.ts";
+import { HEALTH_SERVICE, healthMethods } from "./health.ts";
+import type { WorkloadLimits } from "./limits.ts";
+import type { ConnectedPeer } from "./peer.ts";
+import { PeerGate } from "./peers.ts";
+import type { IdentitySource } from "./ports.ts";
+import { PushQueue } from "./push-queue.ts";
+import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
+import type { StreamHost } from "./update-stream.ts";
+import { x509Methods } from "./x509.ts";
+
+const SERVICE = "SpiffeWorkloadAPI";
+/** Methods of the service that this version answers `UNIMPLEMENTED`. */
+const NOT_YET = ["FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "FetchWITSVID", "FetchWITBundles"];
+/** How long callers have to take the news that the agent stops. */
+const STOP_GRACE_MS = 500;
+
+/** What the API is made of. */
+export interface WorkloadApiDeps {
+  readonly source: IdentitySource<ConnectedPeer>;
+  readonly native: PeerCredentialSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Whether callers can be answered now, for the health service. */
+  healthy(): boolean;
+}
+
+/** How the API is set up. */
+export interface WorkloadApiOptions {
+  readonly socketPath: string;
+  /** See {@link UnixListener}. */
+  readonly trustSocketFolder?: boolean;
+  readonly limits: WorkloadLimits;
+  /** `allow_unauthenticated_verifiers`. */
+  readonly allowUnauthenticatedVerifiers: boolean;
+  /** `disable_workload_api`: health and reflection stay. */
+  readonly disableWorkloadApi?: boolean;
+  readonly credentials?: PeerCredentialsOptions;
+}
+
+/** Numbers for metrics. */
+export interface WorkloadApiStats {
+  readonly connections: number;
+  readonly streams: number;
+  /** Connections closed at once so far, for whatever reason. */
+  readonly refused: number;
+  readonly refusedOverUid: number;
+  readonly refusedUnidentified: number;
+}
+
+/** Serves from {@link open} to the end of {@link run}. */
+export class WorkloadApi {
+  readonly #log: Logger;
+  readonly #streams: StreamHost;
+  readonly #gate: PeerGate;
+  readonly #transport: GrpcJsTransport<ConnectedPeer>;
+  readonly #listener: UnixListener;
+
+  constructor(deps: WorkloadApiDeps, options: WorkloadApiOptions) {
+    const { clock, native, source } = deps;
+    const log = deps.log.named("workload_api");
+    this.#log = log;
+    this.#streams = { source, log, queue: new PushQueue(clock), open: new Set() };
+    const { credentials } = options;
+    this.#gate = new PeerGate(
+      { native, clock, log },
+      { maxPerUid: options.limits.maxConnectionsPerUid, ...(credentials !== undefined && { credentials }) },
+    );
+    this.#transport = new GrpcJsTransport(
+      {
+        methods: methodTable(this.#streams, deps, options),
+        onConnect: this.#gate.onConnect,
+        onDisconnect: this.#gate.onDisconnect,
+        onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
+        maxRequest: options.limits.maxRequest,
+        maxStreams: options.limits.maxStreams,
+        maxConnections: options.limits.maxConnections,
+      },
+      { clock },
+    );
+    this.#listener = new UnixListener(
+      {
+        path: options.socketPath,
+        audience: "workload",
+        trustFolder: options.trustSocketFolder === true,
+        onError: (error) => log.warn("Cannot accept a connection", { error: errorText(error) }),
+      },
+      (socket) => this.#transport.accept(socket),
+    );
+  }
+
+  /** Numbers of this moment. */
+  get stats(): WorkloadApiStats {
+    return {
+      connections: this.#transport.connections,
+      streams: this.#streams.open.size,
+      refused: this.#transport.refused,
+      refusedOverUid: this.#gate.refusedOverUid,
+      refusedUnidentified: this.#gate.refusedUnidentified,
+    };
+  }
+
+  /** Listens: when this resolves callers can connect and are answered. Throws what {@link UnixListener.open} throws. */
+  async open(): Promise<void> {
+    await this.#listener.open();
+  }
+
+  /** Serves, once open, until the signal aborts; settles when all is closed. */
+  async run(signal: AbortSignal): Promise<void> {
+    if (!signal.aborted) await aborted(signal);
+    await this.close();
+  }
+
+  /** Stops listening, ends every stream `UNAVAILABLE`, closes every connection and removes the socket. */
+  async close(): Promise<void> {
+    await this.#listener.close();
+    const streams = Array.from(this.#streams.open);
+    for (const stream of streams) stream.end(GrpcCode.UNAVAILABLE, "agent is stopping");
+    await this.#transport.shutdown(STOP_GRACE_MS);
+    this.#log.debug("Workload API closed", { streams: streams.length });
+  }
+}
+
+function methodTable(
+  streams: StreamHost,
+  deps: WorkloadApiDeps,
+  options: WorkloadApiOptions,
+): MethodTable<ConnectedPeer> {
+  const workload: [name: string, method: Method<ConnectedPeer>][] =
+    options.disableWorkloadApi === true
+      ? []
+      : [
+          ...x509Methods(streams, { allowUnauthenticatedVerifiers: options.allowUnauthenticatedVerifiers }),
+          ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),
+        ];
+  const services = [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...(workload.length > 0 ? [SERVICE] : [])];
+  return new Map([
+    ...workload.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SERVICE}/${name}`, method]),
+    ...healthMethods<ConnectedPeer>(() => deps.healthy()),
+    ...reflectionMethods<ConnectedPeer>(services, fileDescriptors),
+  ]);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

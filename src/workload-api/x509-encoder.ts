@@ -1,0 +1,99 @@
+/** Encodes the answers of the X.509 methods, once for all callers that may have the same. */
+import { X509BundlesResponse, type X509SVID, X509SVIDResponse } from "../gen/workload/workload.ts";
+import { Reply } from "../lib/rpc/transport.ts";
+import type { TrustBundle } from "../spiffe/bundle.ts";
+import { type TrustDomain, trustDomainId } from "../spiffe/id.ts";
+import type { X509Svid } from "../spiffe/svid.ts";
+import type { WorkloadIdentity, WorkloadUpdate } from "./ports.ts";
+
+/** The encoded parts of an SVID that outlive updates. */
+interface EncodedSvid {
+  readonly chain: Buffer;
+  /** PKCS#8, DER, in the clear: the wire format. */
+  readonly key: Buffer;
+}
+
+/** Keeps what it encoded as long as the update, SVID or bundle that it came from lives. */
+export class X509Encoder {
+  readonly #svidReplies = new WeakMap<WorkloadUpdate, Reply | null>();
+  readonly #bundleReplies = new WeakMap<WorkloadUpdate, Reply>();
+  readonly #svids = new WeakMap<X509Svid, EncodedSvid>();
+  readonly #bundles = new WeakMap<TrustBundle, Buffer>();
+
+  /** The answer to `FetchX509SVID`; null when there is no identity. */
+  svids(update: WorkloadUpdate): Reply | null {
+    return remember(this.#svidReplies, update, () => {
+      const identities = servedIdentities(update.identities);
+      if (identities.length === 0) return null;
+      const bundle = this.#bundle(update.bundle);
+      const message: X509SVIDResponse = {
+        svids: identities.map((identity) => this.#svid(identity, bundle)),
+        crl: [],
+        federatedBundles: this.#bundleMap(update.federatedBundles),
+      };
+      return new Reply(X509SVIDResponse.encode(message).finish());
+    });
+  }
+
+  /** The answer to `FetchX509Bundles`: federated bundles only for callers with an identity. */
+  bundles(update: WorkloadUpdate): Reply {
+    return remember(this.#bundleReplies, update, () => {
+      const federated = hasIdentity(update) ? update.federatedBundles : new Map<TrustDomain, TrustBundle>();
+      const all = new Map(federated).set(update.bundle.trustDomain, update.bundle);
+      const message: X509BundlesResponse = { crl: [], bundles: this.#bundleMap(all) };
+      return new Reply(X509BundlesResponse.encode(message).finish());
+    });
+  }
+
+  #svid({ entry, svid }: WorkloadIdentity, bundle: Buffer): X509SVID {
+    const { chain, key } = remember(this.#svids, svid, () => ({
+      chain: Buffer.concat(svid.chain),
+      key: svid.privateKey.export({ type: "pkcs8", format: "der" }),
+    }));
+    return { spiffeId: svid.spiffeId, x509Svid: chain, x509SvidKey: key, bundle, hint: entry.hint };
+  }
+
+  #bundle(bundle: TrustBundle): Buffer {
+    return remember(this.#bundles, bundle, () =>
+      Buffer.concat(bundle.x509Authorities.map((authority) => authority.certificate)),
+    );
+  }
+
+  /** Keyed by trust domain ID and sorted, so that equal maps have equal bytes. */
+  #bundleMap(bundles: ReadonlyMap<TrustDomain, TrustBundle>): Record<string, Buffer> {
+    const sorted = [...bundles].sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(sorted.map(([name, bundle]) => [trustDomainId(name), this.#bundle(bundle)]));
+  }
+}
+
+/** Whether the caller has an identity that this API serves. */
+export function hasIdentity(update: WorkloadUpdate): boolean {
+  return update.identities.some(({ entry }) => !entry.storeSvid);
+}
+
+/**
+ * The identities as callers see them: none that is meant for a store of secrets only, and of several with the
+ * same hint the oldest entry (by ID when equally old). The order stays.
+ */
+export function servedIdentities(identities: readonly WorkloadIdentity[]): readonly WorkloadIdentity[] {
+  const byHint = new Map<string, WorkloadIdentity>();
+  const served = identities.filter(({ entry }) => !entry.storeSvid);
+  for (const identity of served) {
+    const { hint } = identity.entry;
+    const rival = byHint.get(hint);
+    if (rival === undefined || isOlder(identity, rival)) byHint.set(hint, identity);
+  }
+  return served.filter((identity) => identity.entry.hint === "" || byHint.get(identity.entry.hint) === identity);
+}
+
+function isOlder({ entry: a }: WorkloadIdentity, { entry: b }: WorkloadIdentity): boolean {
+  return a.createdAt < b.createdAt || (a.createdAt === b.createdAt && a.entryId < b.entryId);
+}
+
+function remember<K extends object, V>(memory: WeakMap<K, V>, key: K, make: () => NoInfer<V>): V {
+  const known = memory.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  memory.set(key, made);
+  return made;
+}
