@@ -1,7 +1,7 @@
 /** Writes DER: each function returns one encoded element. */
 import { AgentError } from "../lib/errors.ts";
 import { timeText } from "./der-time.ts";
-import { encodeOid } from "./oid.ts";
+import { encodeOid, Oid } from "./oid.ts";
 import { Tag } from "./tags.ts";
 
 /** An element of `tag` whose content is the parts, joined. */
@@ -15,7 +15,9 @@ export function tlv(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
   for (let i = 0, left = length; i < lengthBytes; i++, left = Math.floor(left / 256)) out[1 + lengthBytes - i] = left;
   let at = 2 + lengthBytes;
   for (const part of parts) {
-    out.set(part, at);
+    // most parts are a few bytes, for which a loop is faster than a call
+    if (part.length > 32) out.set(part, at);
+    else for (let i = 0; i < part.length; i++) out[at + i] = part[i] ?? 0;
     at += part.length;
   }
   return out;
@@ -33,7 +35,7 @@ export function setOf(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** OBJECT IDENTIFIER, from its dotted form. */
 export function oid(dotted: string): Uint8Array {
-  return tlv(Tag.OID, encodeOid(dotted));
+  return KNOWN_OIDS.get(dotted) ?? tlv(Tag.OID, encodeOid(dotted));
 }
 
 /** INTEGER, from big-endian bytes taken as a number without sign; leading zeros are dropped. */
@@ -88,3 +90,8 @@ export function time(ms: number): Uint8Array {
 }
 
 const ZERO = Uint8Array.of(0);
+
+/** Ready for use, because every certificate has a dozen. */
+const KNOWN_OIDS: ReadonlyMap<string, Uint8Array> = new Map(
+  Object.values(Oid).map((dotted) => [dotted, tlv(Tag.OID, encodeOid(dotted))]),
+);

@@ -7,7 +7,7 @@ import type { Random } from "../lib/random.ts";
 import { pathOf, type SpiffeId, type TrustDomain, trustDomainId } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";
 import { encodeAlgorithm } from "./algorithms.ts";
-import { type Certificate, parseCertificate } from "./certificate.ts";
+import { parseCertificate } from "./certificate.ts";
 import { DEFAULT_SUBJECT } from "./csr.ts";
 import { bitString, sequence, small, time, tlv, unsigned } from "./der-writer.ts";
 import {
@@ -54,6 +54,12 @@ export interface IssueTerms {
 /** Longest common name (RFC 5280 appendix A, ub-common-name). */
 const MAX_COMMON_NAME = 64;
 const MAX_SERIAL_BYTES = 19;
+const LEAF_EXTENSIONS: readonly Uint8Array[] = [
+  keyUsage("digitalSignature", "keyEncipherment", "keyAgreement"),
+  extKeyUsage(Oid.serverAuth, Oid.clientAuth),
+  basicConstraints(false),
+];
+const CA_EXTENSIONS: readonly Uint8Array[] = [keyUsage("keyCertSign", "cRLSign"), basicConstraints(true)];
 const DNS_NAME = /^[\x21-\x7e]{1,253}$/;
 
 /**
@@ -79,12 +85,8 @@ export async function issueX509Svid(
     ...(leaf.subject ?? DEFAULT_SUBJECT),
     ...(commonName !== undefined && commonName.length <= MAX_COMMON_NAME ? { commonName } : {}),
   };
-  return await issueBelow(ca, leaf, encodeName(subject), [
-    keyUsage("digitalSignature", "keyEncipherment", "keyAgreement"),
-    extKeyUsage(Oid.serverAuth, Oid.clientAuth),
-    basicConstraints(false),
-    subjectAltName(dnsNames, [leaf.spiffeId]),
-  ]);
+  const extensions = [...LEAF_EXTENSIONS, subjectAltName(dnsNames, [leaf.spiffeId])];
+  return await issueBelow(ca, leaf, encodeName(subject), extensions);
 }
 
 /** Issues a CA certificate below `ca`, for a downstream server's key. Throws as `issueX509Svid`. */
@@ -138,22 +140,34 @@ async function issueBelow(
   extensions: readonly Uint8Array[],
 ): Promise<Der> {
   readSpki(o.spki);
-  const parent = parseCertificate(ca.certificate);
-  checkSigner(parent, ca.signer);
-  const issuer = {
-    name: parent.subject.der,
-    keyId: parent.subjectKeyId ?? subjectKeyId(parent.spki),
-    signer: ca.signer,
-  };
+  const parent = parentOf(ca.certificate);
+  // a certificate whose issuer's key is not the one that signs would verify nowhere
+  if (Buffer.compare(parent.spki, ca.signer.publicKeySpki) !== 0) {
+    throw new AgentError("INTERNAL", "the CA certificate is not of the signing key");
+  }
+  const issuer = { name: parent.name, keyId: parent.keyId, signer: ca.signer };
   const notAfter = Math.min(o.notAfter, ca.notAfter, parent.notAfter);
   return await sign(issuer, { serial: o.serial, notBefore: o.notBefore, notAfter, spki: o.spki, subject, extensions });
 }
 
-/** A certificate whose issuer's key is not the one that signs would verify nowhere. */
-function checkSigner(parent: Certificate, signer: CertificateSigner): void {
-  if (Buffer.compare(parent.spki, signer.publicKeySpki) !== 0) {
-    throw new AgentError("INTERNAL", "the CA certificate is not of the signing key");
-  }
+/** What a CA certificate gives to those below it. */
+interface Parent {
+  readonly name: Uint8Array;
+  readonly keyId: Uint8Array;
+  readonly spki: Uint8Array;
+  readonly notAfter: number;
+}
+
+/** Certificates are bytes that never change; reading the CA's again would take as long as writing the leaf. */
+const PARENTS = new WeakMap<Der, Parent>();
+
+function parentOf(certificate: Der): Parent {
+  const known = PARENTS.get(certificate);
+  if (known !== undefined) return known;
+  const { subject, spki, subjectKeyId: keyId, notAfter } = parseCertificate(certificate);
+  const parent = { name: subject.der, keyId: keyId ?? subjectKeyId(spki), spki, notAfter };
+  PARENTS.set(certificate, parent);
+  return parent;
 }
 
 async function sign({ name, keyId, signer }: Issuer, o: Contents): Promise<Der> {
@@ -175,7 +189,7 @@ async function sign({ name, keyId, signer }: Issuer, o: Contents): Promise<Der> 
 }
 
 function caExtensions(trustDomain: TrustDomain): readonly Uint8Array[] {
-  return [keyUsage("keyCertSign", "cRLSign"), basicConstraints(true), subjectAltName([], [trustDomainId(trustDomain)])];
+  return [...CA_EXTENSIONS, subjectAltName([], [trustDomainId(trustDomain)])];
 }
 
 function encodeCaSubject(subject: CaSubject, serial: Uint8Array): Uint8Array {

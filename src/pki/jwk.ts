@@ -15,7 +15,7 @@ const CURVES: readonly string[] = ["P-256", "P-384", "P-521"] satisfies Curve[];
  * Throws `MALFORMED` for members that are missing or damaged, and for points off their curve.
  */
 export function spkiFromJwk(jwk: Readonly<Record<string, unknown>>): Uint8Array | undefined {
-  const spki = encodeMembers(jwk);
+  const spki = encodeJwk(jwk);
   if (spki === undefined) return undefined;
   try {
     readSpki(spki);
@@ -38,7 +38,8 @@ export function jwkFromSpki(spki: Uint8Array): PublicJwk {
   return { kty: "RSA", n: base64url(key.n), e: base64url(key.e) };
 }
 
-function encodeMembers(jwk: Readonly<Record<string, unknown>>): Uint8Array | undefined {
+/** As `spkiFromJwk`, but checks neither sizes nor the curve equation: for members that come from a key. */
+export function encodeJwk(jwk: Readonly<Record<string, unknown>>): Uint8Array | undefined {
   if (jwk.kty === "RSA") return encodeSpki({ kind: "rsa", n: bytesOf(jwk, "n"), e: bytesOf(jwk, "e") });
   const { crv } = jwk;
   if (jwk.kty !== "EC" || !isCurve(crv)) return undefined;

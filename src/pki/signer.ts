@@ -1,11 +1,8 @@
 /** Signing and verifying, off the event loop or, per TLS connection, on it. */
 import { type KeyObject, sign, verify } from "node:crypto";
-import { fitsKey, hashOf, keyInput, type SignatureAlgorithm } from "./algorithms.ts";
+import { fitsKey, hashOf, keyInput, type SignatureAlgorithm, type SigningAlgorithm } from "./algorithms.ts";
 import { spkiOf } from "./keys.ts";
 import { readSpki } from "./spki.ts";
-
-/** The algorithms that we sign with. */
-export type SigningAlgorithm = Exclude<SignatureAlgorithm, `rsa-pss-${string}`>;
 
 /** Something that signs certificates: a key in memory, or in hardware. */
 export interface CertificateSigner {

@@ -5,6 +5,7 @@
  * costs no cryptography, then signatures, at most 32 of them. A path is extended only by an issuer whose signature
  * over the certificate below was verified, so that loops and cross-signed certificates cannot multiply it.
  */
+import type { KeyObject } from "node:crypto";
 import { AgentError, errorText } from "../lib/errors.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { sameName } from "./name.ts";
@@ -33,8 +34,9 @@ export interface ValidatedChain {
 export const MAX_CHAIN = 16;
 /** Most certificates in a path, leaf and trust anchor included. */
 const MAX_PATH = 8;
-/** Most signatures that are verified for one chain. */
+/** Most signatures that are verified for one chain, and most comparisons of a name with a constraint. */
 const MAX_SIGNATURES = 32;
+const MAX_COMPARISONS = 250_000;
 
 /**
  * Validates a chain, leaf first and intermediates in any order, against authorities that the caller trusts. Any CA
@@ -81,7 +83,8 @@ class PathSearch {
   readonly #anchors: readonly Certificate[];
   readonly #intermediates: readonly Certificate[];
   readonly #now: number;
-  #signatures = 0;
+  /** What is left; below zero the search ends, whatever else could be tried. */
+  readonly #budget = { signatures: MAX_SIGNATURES, comparisons: MAX_COMPARISONS };
   /** The failure of the longest path so far. */
   #failure: { readonly depth: number; readonly error: AgentError } | undefined;
 
@@ -101,8 +104,9 @@ class PathSearch {
   #extend(path: readonly [Certificate, ...Certificate[]]): readonly Certificate[] | undefined {
     const child = path.at(-1) ?? path[0];
     const candidates = this.#issuersOf(child, path);
-    if (candidates.length === 0)
+    if (candidates.length === 0) {
       this.#note(path, refuse("issuer", about(child, `has no issuer "${child.issuer.text}"`)));
+    }
     for (const { issuer, isAnchor } of candidates) {
       const longer = [...path, issuer] as const;
       try {
@@ -110,17 +114,17 @@ class PathSearch {
         checkIssuer(issuer, path, this.#now);
         this.#checkSignature(child, issuer);
         if (isAnchor) {
-          checkNameConstraints(longer);
+          checkNameConstraints(longer, this.#budget);
           return longer;
         }
       } catch (error) {
-        if (!(error instanceof AgentError)) throw error;
+        const isSpent = this.#budget.signatures < 0 || this.#budget.comparisons < 0;
+        if (!(error instanceof AgentError) || isSpent) throw error;
         this.#note(longer, error);
-        if (this.#signatures > MAX_SIGNATURES) return undefined;
         continue;
       }
       const found = this.#extend(longer);
-      if (found !== undefined || this.#signatures > MAX_SIGNATURES) return found;
+      if (found !== undefined) return found;
     }
     return undefined;
   }
@@ -152,9 +156,8 @@ class PathSearch {
     if (algorithm === undefined) {
       throw refuse("signature-algorithm", about(child, "is signed with an algorithm that is not accepted"));
     }
-    this.#signatures++;
-    must("limits", this.#signatures <= MAX_SIGNATURES, () => `no path found within ${MAX_SIGNATURES} signatures`);
-    const isSigned = verifySignatureSync({ bytes, algorithm, signature }, issuer.publicKey);
+    must("limits", --this.#budget.signatures >= 0, () => `no path found within ${MAX_SIGNATURES} signatures`);
+    const isSigned = verifySignatureSync({ bytes, algorithm, signature }, publicKeyOf(issuer));
     must("signature", isSigned, () =>
       about(child, `is not signed by "${issuer.subject.text}" (serial ${issuer.serial})`),
     );
@@ -171,6 +174,15 @@ function parseMember(der: Uint8Array, index: number): Certificate {
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     throw refuse("parse", `certificate ${index} of the chain: ${errorText(error)}`, error);
+  }
+}
+
+function publicKeyOf(issuer: Certificate): KeyObject {
+  try {
+    return issuer.publicKey;
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    throw refuse("public-key", about(issuer, errorText(error)), error);
   }
 }
 

@@ -7,12 +7,13 @@ import { matchName } from "./name-matching.ts";
 import { Oid } from "./oid.ts";
 import { about, refuse, must } from "./validate-checks.ts";
 
-/** Most comparisons of a name with a subtree for one path; a full extension against a full one would be a million. */
-const MAX_COMPARISONS = 250_000;
+/** How many comparisons of a name with a subtree are left; counted down. */
+export interface ComparisonBudget {
+  comparisons: number;
+}
 
-/** Checks all names of a path (leaf first, anchor last) against the constraints above them. Throws `UNTRUSTED`. */
-export function checkNameConstraints(path: readonly Certificate[]): void {
-  const budget = { comparisons: MAX_COMPARISONS };
+/** Checks all names of a path (leaf first, anchor last) against the constraints above them, within the budget. Throws `UNTRUSTED`. */
+export function checkNameConstraints(path: readonly Certificate[], budget: ComparisonBudget): void {
   for (const [height, ca] of path.entries()) {
     if (ca.nameConstraints === undefined) continue;
     for (const [index, certificate] of path.slice(0, height).entries()) {
@@ -28,10 +29,10 @@ function checkName(
   name: GeneralName,
   { permitted, excluded }: NameConstraints,
   certificate: Certificate,
-  budget: { comparisons: number },
+  budget: ComparisonBudget,
 ): void {
   const matches = (subtree: GeneralName, use: "permitted" | "excluded"): boolean => {
-    must("limits", --budget.comparisons >= 0, () => `more than ${MAX_COMPARISONS} name comparisons`);
+    must("limits", --budget.comparisons >= 0, () => "too many comparisons of names with constraints");
     const match = matchName(name, subtree, use);
     if (match === undefined)
       throw refuse("name-constraints", about(certificate, `has a ${name.type} name that cannot be judged`));
