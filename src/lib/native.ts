@@ -57,8 +57,8 @@ export interface PeerHandle extends Disposable {
   isAlive(): boolean;
 
   /**
-   * Calls back once, on the event loop, when the process has exited; also if it already had. Does not keep the
-   * event loop alive. Keeps this handle from being garbage collected until then or until {@link close}, which
+   * Calls back once, on the event loop, when the process has exited; also if it already had. A `start-time` handle
+   * notices within about a second, the others at once. Does not keep the event loop alive. Keeps this handle from being garbage collected until then or until {@link close}, which
    * takes the callback back.
    * @throws `EALREADY` if a callback is waiting or has fired; `EBADF` after close.
    */

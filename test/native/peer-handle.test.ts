@@ -50,7 +50,7 @@ describe.each(WAYS)("$kind", ({ kind, options }) => {
     handle.onExit(() => calls.push(handle.isAlive()));
     expect(codeOf(() => handle.onExit(() => {}))).toBe("EALREADY");
     await child.kill();
-    await expect.poll(() => calls, { timeout: 5000 }).toEqual([false]);
+    await expect.poll(() => calls, { timeout: 15_000 }).toEqual([false]);
     // Those that come after would be told at the same time or later.
     const self = addon.peerCredentials(await listener.connectSelf(), options);
     self.handle.close();
@@ -84,7 +84,7 @@ describe.each(WAYS)("$kind", ({ kind, options }) => {
     }
     peers[3]!.handle.close();
     await child.kill();
-    await expect.poll(() => called.length, { timeout: 5000 }).toBe(1);
+    await expect.poll(() => called.length, { timeout: 15_000 }).toBe(1);
     expect(called).not.toContain(3);
     // An exit that happens later is told; by then those before would have been.
     const later = await listener.connectChild();
@@ -134,7 +134,7 @@ describe.each(WAYS)("$kind", ({ kind, options }) => {
     using handle = addon.peerCredentials(fd, options).handle;
     const before = handle.executable();
     child.send("exec");
-    await expect.poll(() => handle.executable().inode, { timeout: 5000 }).not.toBe(before.inode);
+    await expect.poll(() => handle.executable().inode, { timeout: 15_000 }).not.toBe(before.inode);
     const stat = statSync("/bin/sleep", { bigint: true });
     expect(handle.executable()).toMatchObject({ device: stat.dev, inode: stat.ino });
     expect(handle.isAlive()).toBe(true);
