@@ -1,6 +1,6 @@
 /**
  * Holds docs/configuration.md to the tables that the loader reads by: every key is there, and no other.
- * UPDATE_DOCS=1 writes the tables anew.
+ * UPDATE_DOCS=1 writes the tables anew, for the formatter to align.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,6 +13,11 @@ const TABLE = /<!-- table: (.+) -->\n\n([\s\S]*?)\n\n<!-- end -->/g;
 
 function document(): string {
   return readFileSync(DOCUMENT, "utf8");
+}
+
+/** The formatter pads the cells of tables; only what stands in them counts. */
+function unpadded(markdown: string | undefined): string | undefined {
+  return markdown?.replace(/^\|.*\|$/gm, (row) => row.replace(/ +(?=\|)/g, " ").replace(/-{3,}/g, "---"));
 }
 
 if (process.env.UPDATE_DOCS === "1") {
@@ -29,7 +34,7 @@ test("the document has every table", () => {
 });
 
 test.each(Object.keys(TABLES))("the table %s is up to date (UPDATE_DOCS=1 makes it so)", (name) => {
-  expect(found.get(name)).toBe(TABLES[name]);
+  expect(unpadded(found.get(name))).toBe(unpadded(TABLES[name]));
 });
 
 test("its examples load without a warning", () => {

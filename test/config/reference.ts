@@ -46,7 +46,7 @@ function keyRows(of: Section<unknown>, prefix: string): readonly (readonly strin
   return Object.entries(of.keys).flatMap(([name, item]) => {
     const key = `${prefix}${name}`;
     const meaning =
-      item.warning === undefined ? item.meaning : `${item.meaning} *Setting it gives a warning: ${item.warning}.*`;
+      item.warning === undefined ? item.meaning : `${item.meaning} _Setting it gives a warning: ${item.warning}._`;
     if (item.kind === "key") return [[`\`${key}\``, item.type, item.fallback, meaning]];
     return [[`\`${key}\``, "block", item.optional ? "none" : "empty", meaning], ...keyRows(item, `${key}.`)];
   });
