@@ -1,0 +1,193 @@
+/** The TCP listener: TLS 1.3, clients with an SVID or without any certificate, and nobody in between. */
+import type { X509Certificate } from "node:crypto";
+import type { AddressInfo, Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { AgentError, errorText, publicError } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { Runnable } from "../../lib/tasks.ts";
+import type { Watchable } from "../../lib/watchable.ts";
+import type { X509Svid } from "../../spiffe/svid.ts";
+import type { CallerSvid, TlsCaller } from "../caller.ts";
+import type { PeerVerifier } from "./peer-verifier.ts";
+import { contextOptions } from "./tls-options.ts";
+
+/** What the listener needs. */
+export interface TlsListenerDeps {
+  readonly log: Logger;
+  /** The server's own SVID; each new one is used from the next connection on. */
+  readonly svid: Watchable<X509Svid>;
+  readonly verifier: Pick<PeerVerifier, "verify">;
+  /** Gets each connection once it is known who is at its other end. */
+  readonly onConnection: (socket: TLSSocket, caller: TlsCaller) => void;
+}
+
+/** How the listener is set up. */
+export interface TlsListenerOptions {
+  /** IP address or host name. */
+  readonly address: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  /** Refuse clients that cannot do a post-quantum key exchange. */
+  readonly requirePqKem: boolean;
+  /** Milliseconds that a handshake may take; default 10 s. */
+  readonly handshakeTimeoutMs?: number;
+  /** Connections in all; default 20,000. */
+  readonly maxConnections?: number;
+  /** Of these, connections that have shown no SVID (yet); default 4,000, so that strangers cannot keep agents out. */
+  readonly maxUnidentified?: number;
+}
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const MAX_CONNECTIONS = 20_000;
+const MAX_UNIDENTIFIED = 4_000;
+const BACKLOG = 4096;
+/** Certificates followed in what a client presented; the verifier refuses chains of this length. */
+const MAX_PRESENTED = 20;
+
+/** Listens while it runs. Accepted connections belong to `onConnection` and outlive it. */
+export class TlsListener implements Runnable {
+  /** Where it listens, once it does; rejects when it cannot. */
+  readonly listening: Promise<AddressInfo>;
+  readonly #deps: TlsListenerDeps;
+  readonly #options: TlsListenerOptions;
+  readonly #started = Promise.withResolvers<AddressInfo>();
+  #open = 0;
+  #identified = 0;
+
+  constructor(deps: TlsListenerDeps, options: TlsListenerOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.listening = this.#started.promise;
+    this.listening.catch(() => {});
+  }
+
+  /** Connections that have shown no SVID (yet). */
+  get unidentified(): number {
+    return this.#open - this.#identified;
+  }
+
+  /** Throws `IN_USE` when the port is taken, `INVALID_ARGUMENT` or `FAILED_PRECONDITION` when it cannot be had. */
+  async run(signal: AbortSignal): Promise<void> {
+    const server = this.#create();
+    const rotated = this.#deps.svid.subscribe((svid) => this.#rotate(server, svid));
+    try {
+      const address = await listen(server, this.#options);
+      this.#started.resolve(address);
+      this.#deps.log.info("Starting Server APIs", { address: `${address.address}:${address.port}`, network: "tcp" });
+      if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    } catch (error) {
+      this.#started.reject(error);
+      throw error;
+    } finally {
+      rotated();
+      // Not awaited to the end, which comes only when the last connection has closed.
+      if (server.listening) server.close();
+    }
+  }
+
+  #create(): Server {
+    const { requirePqKem, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS } = this.#options;
+    const server = createServer({
+      ...contextOptions(this.#deps.svid.value, requirePqKem),
+      requestCert: true,
+      // A client without a certificate may attest; one with a bad certificate is turned away by `#identify`.
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2"],
+      handshakeTimeout: handshakeTimeoutMs,
+      noDelay: true,
+      keepAlive: true,
+    });
+    server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS;
+    server.prependListener("connection", (socket) => this.#count(socket));
+    server.on("secureConnection", (socket) => void this.#accept(socket));
+    server.on("tlsClientError", (error, socket) => {
+      this.#deps.log.debug("TLS handshake failed", { error: errorText(error) });
+      socket.destroy();
+    });
+    return server;
+  }
+
+  #rotate(server: Server, svid: X509Svid): void {
+    try {
+      server.setSecureContext(contextOptions(svid, this.#options.requirePqKem));
+    } catch (error) {
+      this.#deps.log.error("Could not use the new server SVID; going on with the old one", { error: errorText(error) });
+    }
+  }
+
+  #count(socket: Socket): void {
+    this.#open++;
+    socket.once("close", () => this.#open--);
+    if (this.unidentified > (this.#options.maxUnidentified ?? MAX_UNIDENTIFIED)) socket.destroy();
+  }
+
+  async #accept(socket: TLSSocket): Promise<void> {
+    // Nobody else listens before the connection is handed on.
+    const ignore = (): void => {};
+    socket.on("error", ignore);
+    const { remoteAddress, remotePort } = socket;
+    try {
+      if (remoteAddress === undefined || remotePort === undefined)
+        throw new AgentError("CANCELLED", "the peer has gone");
+      if (socket.alpnProtocol !== "h2") throw new AgentError("INVALID_ARGUMENT", "the peer does not offer HTTP/2");
+      const svid = await this.#identify(socket);
+      if (socket.destroyed) return;
+      if (svid !== undefined) {
+        this.#identified++;
+        socket.once("close", () => this.#identified--);
+      }
+      const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "");
+      this.#deps.onConnection(socket, {
+        kind: "tls",
+        address,
+        port: remotePort,
+        ...(svid !== undefined && { svid }),
+      });
+    } catch (error) {
+      this.#deps.log.warn("Connection refused", {
+        caller_addr: `${remoteAddress}:${remotePort}`,
+        error: errorText(error),
+      });
+      socket.destroy();
+    }
+  }
+
+  /** `undefined` for a client without a certificate. */
+  async #identify(socket: TLSSocket): Promise<CallerSvid | undefined> {
+    const chain = presentedChain(socket);
+    if (chain.length === 0) return undefined;
+    const { authorizationError } = socket;
+    return await this.#deps.verifier.verify(chain, String(authorizationError ?? "verified without authorities"));
+  }
+}
+
+/** What the client sent, leaf first. */
+function presentedChain(socket: TLSSocket): Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let next: X509Certificate | undefined = socket.getPeerX509Certificate();
+  while (next !== undefined && chain.length < MAX_PRESENTED) {
+    chain.push(new Uint8Array(next.raw));
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+function listen(server: Server, options: TlsListenerOptions): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(cannotListen(options, error)));
+    server.listen({ host: options.address, port: options.port, backlog: BACKLOG }, () => {
+      const address = server.address();
+      if (address === null || typeof address === "string") reject(new Error("a TCP server has no address"));
+      else resolve(address);
+    });
+  });
+}
+
+function cannotListen(options: TlsListenerOptions, error: NodeJS.ErrnoException): Error {
+  const where = `${options.address.includes(":") ? `[${options.address}]` : options.address}:${options.port}`;
+  if (error.code === "EADDRINUSE") {
+    return publicError("IN_USE", `cannot listen on ${where}: another process is using this address`, { cause: error });
+  }
+  const code = error.code === "EACCES" || error.code === "EPERM" ? "FAILED_PRECONDITION" : "INVALID_ARGUMENT";
+  return publicError(code, `cannot listen on ${where}: ${error.code ?? error.message}`, { cause: error });
+}
