@@ -74,7 +74,6 @@ ensure_build() {
   if [ ! -f dist/.built ] || [ -n "$(find src tsconfig.build.json package-lock.json -newer dist/.built -print -quit)" ]; then
     step "compiling TypeScript" sh scripts/compile.sh || exit 1
   fi
-  if [ ! -f native/build/holdfast.node ] || [ -n "$(find native -name '*.cc' -newer native/build/holdfast.node -print -quit)" ]; then
-    step "compiling the native addon" sh native/build.sh || exit 1
-  fi
+  # Returns at once when the addon is newer than its sources.
+  step "compiling the native addon" sh native/build.sh || exit 1
 }
