@@ -40,6 +40,13 @@ export interface GuardLimits {
 /** Bounds that hold a thousand agents returning at once. */
 export const DEFAULT_GUARD_LIMITS: GuardLimits = { local: 500, identified: 4_000, anonymous: 1_000 };
 
+/** Milliseconds that a call may take. Streams of agents end by themselves before. */
+const LONGEST_CALL_MS: Readonly<Record<keyof GuardLimits, number>> = {
+  local: 300_000,
+  identified: 240_000,
+  anonymous: 120_000,
+};
+
 /** What a caller over the bound is told to wait. */
 const RETRY_AFTER_MS = 1_000;
 
@@ -112,7 +119,9 @@ export class Guard {
     const kind = poolOf(call.peer);
     const full = this.#running[kind] >= this.#limits[kind];
     this.#running[kind]++;
-    const guarded = new GuardedCall(call, this.#hooks, this.#deps.clock.monotonic());
+    const { clock } = this.#deps;
+    const guarded = new GuardedCall(call, this.#hooks, clock.monotonic());
+    guarded.disarm = clock.after(LONGEST_CALL_MS[kind], () => guarded.expire());
     try {
       if (full) throw overloaded("too many calls in progress", RETRY_AFTER_MS);
       await guarded.reauthorize();
@@ -131,6 +140,7 @@ export class Guard {
   }
 
   #ended(call: GuardedCall, status: GrpcStatus): void {
+    call.disarm?.();
     this.#running[poolOf(call.caller)]--;
     this.#metrics.ended(call.method, status.code, this.#deps.clock.monotonic() - call.startedAt);
     const fields = callFields(call.method, call.caller, call.letInAs);

@@ -19,6 +19,8 @@ export interface CallHooks {
 export class GuardedCall implements Call<RpcContext>, RpcContext {
   /** Monotonic milliseconds. */
   readonly startedAt: number;
+  /** Stops the clock that would end the call. */
+  disarm: (() => void) | undefined;
   /** What went wrong, for the log. */
   error: unknown;
   /** What the handler wants in the audit log. */
@@ -88,6 +90,13 @@ export class GuardedCall implements Call<RpcContext>, RpcContext {
 
   failed(error: unknown): void {
     this.error = error;
+  }
+
+  /** Ends a call that takes too long, and stops its handler. */
+  expire(): void {
+    if (this.#over) return;
+    this.end(GrpcCode.DEADLINE_EXCEEDED, "the call took too long");
+    this.#onCancel?.();
   }
 
   meta(name: string): string | undefined {

@@ -4,7 +4,8 @@ import type { SPIFFEID } from "../../gen/spire/api/types/spiffeid.ts";
 import { publicError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { SpiffeId, TrustDomain } from "../../spiffe/id.ts";
-import type { AttestedNode, DataStore } from "../datastore/datastore.ts";
+import type { DataStore } from "../datastore/datastore.ts";
+import { evict } from "../evict.ts";
 import { attempt, parseInput } from "./failure.ts";
 import { type NamedMethod, unaryMethod } from "./method.ts";
 import { agentIdFromMessage } from "./wire.ts";
@@ -72,21 +73,4 @@ export function agentAdminMethods(deps: AgentAdminDeps): readonly NamedMethod[] 
       return {};
     }),
   ];
-}
-
-/**
- * Deletes a node, and of one that spent a join token the alias that `CreateJoinToken` made for it: the token is
- * gone, so nothing can ever be below that alias again.
- */
-async function evict(tx: DataStore, agentId: SpiffeId): Promise<AttestedNode | undefined> {
-  const node = await tx.nodes.delete(agentId);
-  if (node?.attestationType !== "join_token") return node;
-  const { items } = await tx.entries.list({ parentId: agentId }, { size: 0, token: "" });
-  for (const { entryId, selectors } of items) {
-    const [selector, ...more] = selectors;
-    if (more.length === 0 && selector?.type === "spiffe_id" && selector.value === agentId) {
-      await tx.entries.delete(entryId);
-    }
-  }
-  return node;
 }

@@ -14,8 +14,8 @@ import { contextOptions } from "./tls-options.ts";
 /** What the listener needs. */
 export interface TlsListenerDeps {
   readonly log: Logger;
-  /** The server's own SVID; each new one is used from the next connection on. */
-  readonly svid: Watchable<X509Svid>;
+  /** The server's own SVID, which must be there when the listener runs; each new one is used from the next connection on. */
+  readonly svid: Watchable<X509Svid | undefined>;
   readonly verifier: Pick<PeerVerifier, "verify">;
   /** Gets each connection once it is known who is at its other end. */
   readonly onConnection: (socket: TLSSocket, caller: TlsCaller) => void;
@@ -68,8 +68,10 @@ export class TlsListener implements Runnable {
 
   /** Throws `IN_USE` when the port is taken, `INVALID_ARGUMENT` or `FAILED_PRECONDITION` when it cannot be had. */
   async run(signal: AbortSignal): Promise<void> {
-    const server = this.#create();
-    const rotated = this.#deps.svid.subscribe((svid) => this.#rotate(server, svid));
+    const { svid } = this.#deps;
+    if (svid.value === undefined) throw new AgentError("UNAVAILABLE", "the server has no SVID of its own yet");
+    const server = this.#create(svid.value);
+    const rotated = svid.subscribe((renewed) => this.#rotate(server, renewed));
     try {
       const address = await listen(server, this.#options);
       this.#started.resolve(address);
@@ -85,10 +87,10 @@ export class TlsListener implements Runnable {
     }
   }
 
-  #create(): Server {
+  #create(svid: X509Svid): Server {
     const { requirePqKem, handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS } = this.#options;
     const server = createServer({
-      ...contextOptions(this.#deps.svid.value, requirePqKem),
+      ...contextOptions(svid, requirePqKem),
       requestCert: true,
       // A client without a certificate may attest; one with a bad certificate is turned away by `#identify`.
       rejectUnauthorized: false,
@@ -107,7 +109,8 @@ export class TlsListener implements Runnable {
     return server;
   }
 
-  #rotate(server: Server, svid: X509Svid): void {
+  #rotate(server: Server, svid: X509Svid | undefined): void {
+    if (svid === undefined) return;
     try {
       server.setSecureContext(contextOptions(svid, this.#options.requirePqKem));
     } catch (error) {

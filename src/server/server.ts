@@ -1,0 +1,173 @@
+/** The server, put together: handlers behind the guard, on both listeners, with the loops that serve them. */
+import type { ServerNodeAttestor } from "../attestors/node.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Metrics } from "../lib/metrics.ts";
+import type { PeerCredentialSource } from "../lib/native.ts";
+import type { Random } from "../lib/random.ts";
+import { type Runnable, runTasks } from "../lib/tasks.ts";
+import type { Watchable } from "../lib/watchable.ts";
+import type { SpiffeId, TrustDomain } from "../spiffe/id.ts";
+import type { X509Svid } from "../spiffe/svid.ts";
+import { errorDetails } from "./api/error-details.ts";
+import { type Services, tables } from "./api/tables.ts";
+import { AuditLog } from "./audit.ts";
+import { Authorizer } from "./authz.ts";
+import type { DataStore } from "./datastore/datastore.ts";
+import { EntryAccess } from "./entry-access.ts";
+import { Guard, type GuardLimits } from "./guard.ts";
+import { type CaHealth, ServerHealth } from "./health.ts";
+import { AdminSocket } from "./listener/admin-socket.ts";
+import { Connections } from "./listener/connections.ts";
+import { PeerVerifier } from "./listener/peer-verifier.ts";
+import { TlsListener } from "./listener/tls.ts";
+import { methodLimits, type RateLimitSwitches } from "./method-limits.ts";
+import type { EntryIndexView, X509Issuer } from "./ports.ts";
+import { Pruner, type PruneOptions } from "./pruning.ts";
+import { WatchHub } from "./watch.ts";
+
+/** What the server needs. The caller runs the authority and the index, and closes the datastore after the server. */
+export interface ServerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly datastore: DataStore;
+  readonly issuer: X509Issuer;
+  /** Whether the authority can sign. */
+  readonly caHealth: () => CaHealth;
+  /** The server's own SVID; there must be one when the server runs. */
+  readonly svid: Watchable<X509Svid | undefined>;
+  /** Loaded already. */
+  readonly index: EntryIndexView;
+  readonly attestors: readonly ServerNodeAttestor[];
+  /** Names processes on the admin socket in the audit log. */
+  readonly credentials?: PeerCredentialSource;
+}
+
+/** How the server is set up. */
+export interface ServerOptions {
+  readonly trustDomain: TrustDomain;
+  readonly bindAddress: string;
+  /** 0 for any that is free. */
+  readonly bindPort: number;
+  readonly socketPath: string;
+  readonly adminIds: readonly SpiffeId[];
+  readonly requirePqKem: boolean;
+  readonly auditLog: boolean;
+  readonly rateLimit: RateLimitSwitches;
+  readonly pruning: PruneOptions;
+  /** Gives each agent a `spiffe_id` selector with its own ID. */
+  readonly agentIdAsSelector: boolean;
+  /** Bounds of calls in progress; for tests. */
+  readonly guardLimits?: GuardLimits;
+}
+
+/** A server that was put together and does nothing yet. */
+export interface Server extends Runnable {
+  /** Resolves with the TLS port once both listeners are open; rejects when one cannot be. */
+  readonly listening: Promise<{ readonly port: number }>;
+  readonly health: ServerHealth;
+}
+
+const MAX_TLS_CONNECTIONS = 20_000;
+const MAX_LOCAL_CONNECTIONS = 500;
+/** Agents prove themselves anew at least this often. */
+const MAX_CONNECTION_AGE_MS = 180_000;
+/** Calls in progress have this long to end when the server stops. */
+const SHUTDOWN_MS = 10_000;
+
+/** Puts the server together. */
+export function createServer(deps: ServerDeps, options: ServerOptions): Server {
+  const { clock, datastore, log, metrics } = deps;
+  const { trustDomain } = options;
+  const adminIds: ReadonlySet<SpiffeId> = new Set(options.adminIds);
+  const hub = new WatchHub({ clock, log: log.named("watch"), index: deps.index, datastore });
+  let open = false;
+  const health = new ServerHealth({
+    trustDomain,
+    datastore,
+    ca: deps.caHealth,
+    listening: () => open,
+  });
+  const services: Services = {
+    ...deps,
+    log: log.named("api"),
+    trustDomain,
+    entries: new EntryAccess(deps.index, clock),
+    attestors: new Map(deps.attestors.map((attestor) => [attestor.name, attestor])),
+    agentIdAsSelector: options.agentIdAsSelector,
+    hub,
+    check: () => health.checkBundle(),
+  };
+  const guard = new Guard(
+    {
+      clock,
+      log: log.named("api"),
+      metrics,
+      audit: new AuditLog(options.auditLog ? log.named("api") : undefined),
+      authorizer: new Authorizer({ clock, datastore, adminIds }),
+      limits: methodLimits(clock, options.rateLimit),
+      details: errorDetails,
+    },
+    options.guardLimits,
+  );
+  const { local, remote } = tables(services);
+  const endpoints = { clock, log: log.named("endpoints") };
+  const localConnections = new Connections(endpoints, {
+    methods: guard.protect(local),
+    maxConnections: MAX_LOCAL_CONNECTIONS,
+  });
+  const tlsConnections = new Connections(endpoints, {
+    methods: guard.protect(remote),
+    maxConnections: MAX_TLS_CONNECTIONS,
+    maxAgeMs: MAX_CONNECTION_AGE_MS,
+  });
+  const socket = new AdminSocket(
+    {
+      log: endpoints.log,
+      ...(deps.credentials !== undefined && { credentials: deps.credentials }),
+      onConnection: (connection, caller) => localConnections.accept(connection, caller),
+    },
+    { path: options.socketPath },
+  );
+  const tls = new TlsListener(
+    {
+      log: endpoints.log,
+      svid: deps.svid,
+      verifier: new PeerVerifier({ clock, trustDomain, bundles: datastore.bundles, adminIds }),
+      onConnection: (connection, caller) => tlsConnections.accept(connection, caller),
+    },
+    {
+      address: options.bindAddress,
+      port: options.bindPort,
+      requirePqKem: options.requirePqKem,
+      maxConnections: MAX_TLS_CONNECTIONS,
+    },
+  );
+  const pruner = new Pruner({ ...deps, log: log.named("registration_pruner") }, options.pruning);
+  const listening = Promise.all([tls.listening, socket.listening]).then(([{ port }]) => {
+    open = true;
+    return { port };
+  });
+  listening.catch(() => {});
+
+  return {
+    listening,
+    health,
+    async run(signal) {
+      try {
+        await runTasks(signal, {
+          // The socket first: two servers of one configuration should quarrel about it, not about the port.
+          socket: (abort) => socket.run(abort),
+          tls: (abort) => tls.run(abort),
+          watch: (abort) => hub.run(abort),
+          prune: (abort) => pruner.run(abort),
+        });
+      } finally {
+        open = false;
+        await Promise.all([tlsConnections.shutdown(SHUTDOWN_MS), localConnections.shutdown(SHUTDOWN_MS)]);
+      }
+    },
+  };
+}
