@@ -1,0 +1,221 @@
+/**
+ * The SVIDs of this node's workloads, in memory: entries indexed by selector, and a cell per set of selectors that
+ * somebody watches. A change touches only the cells that it concerns; callers that match the same entries share one
+ * update object.
+ */
+import type { Clock } from "../lib/clock.ts";
+import type { Watchable } from "../lib/watchable.ts";
+import { sameAuthorities, type TrustBundle } from "../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
+import type { TrustDomain } from "../spiffe/id.ts";
+import { isExpired } from "../spiffe/rotation.ts";
+import { type Selector, selectorText } from "../spiffe/selector.ts";
+import type { WorkloadUpdate } from "../workload-api/ports.ts";
+import { sameEntry, sameSelectors } from "./entry-changes.ts";
+import { SubsetIndex } from "./selector-index.ts";
+import { Change, EntryRecord, WorkloadGroups } from "./workload-groups.ts";
+import type { EntryState, IssuedSvid, UpdateContext } from "./workload-update.ts";
+
+/** What a sync brought. */
+export interface SyncUpdate {
+  /** All entries that the agent is authorized for, by ID. */
+  readonly entries: ReadonlyMap<string, AuthorizedEntry>;
+  readonly bundle: TrustBundle;
+  readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
+}
+
+/** An entry in the cache, as the signer sees it. */
+export interface CachedEntry extends EntryState {
+  /** Whether a caller that matches it is connected. */
+  readonly wanted: boolean;
+}
+
+/** Timers stand still while a host sleeps, expiry does not. */
+const LONGEST_WAIT_MS = 60_000;
+
+/** Memory is bounded by the entries, the readers, and a thousand idle cells. */
+export class SvidCache {
+  readonly #clock: Clock;
+  readonly #records = new Map<string, EntryRecord>();
+  readonly #index = new SubsetIndex<EntryRecord>();
+  readonly #groups: WorkloadGroups;
+  readonly #wantedListeners = new Set<() => void>();
+  #context: Omit<UpdateContext, "now">;
+  #nextExpiry = Number.POSITIVE_INFINITY;
+  #cancelTimer: () => void = () => {};
+
+  constructor(clock: Clock, bundle: TrustBundle) {
+    this.#clock = clock;
+    this.#context = { synced: false, bundle, federatedBundles: new Map() };
+    this.#groups = new WorkloadGroups({
+      matching: (texts) => this.#index.within(texts),
+      context: () => ({ ...this.#context, now: clock.now() }),
+      wanted: () => {
+        for (const listener of Array.from(this.#wantedListeners)) listener();
+      },
+    });
+  }
+
+  /** All entries that workloads may have, for the signer. */
+  entries(): IterableIterator<CachedEntry> {
+    return this.#records.values();
+  }
+
+  /** Whether there is an entry with this ID. */
+  has(entryId: string): boolean {
+    return this.#records.has(entryId);
+  }
+
+  /** The own bundle, as workloads get it. */
+  get bundle(): TrustBundle {
+    return this.#context.bundle;
+  }
+
+  /** Bundles of federated trust domains. */
+  get federatedBundles(): ReadonlyMap<TrustDomain, TrustBundle> {
+    return this.#context.federatedBundles;
+  }
+
+  /** Sizes, for metrics. */
+  get sizes(): { readonly entries: number; readonly svids: number; readonly cells: number } {
+    let svids = 0;
+    for (const { issued } of this.#records.values()) if (issued !== undefined) svids++;
+    return { entries: this.#records.size, svids, cells: this.#groups.size };
+  }
+
+  /** Calls back when a caller came for an entry that has no SVID yet. Returns the function that ends it. */
+  onWanted(listener: () => void): () => void {
+    this.#wantedListeners.add(listener);
+    return () => this.#wantedListeners.delete(listener);
+  }
+
+  /** The cell of callers with these selectors; equal sets share it. No work grows with the number of entries. */
+  subscribe(selectors: readonly Selector[]): Watchable<WorkloadUpdate> {
+    return this.#groups.subscribe(selectors);
+  }
+
+  /** Takes over what the server says now; what it no longer says is gone at once. */
+  applySync(update: SyncUpdate): void {
+    const change = new Change();
+    if (this.#adoptBundles(update)) for (const group of this.#groups.all()) change.dirty.add(group);
+    for (const [id, record] of this.#records) {
+      const entry = update.entries.get(id);
+      if (entry === undefined || entry.storeSvid) this.#drop(record, change);
+    }
+    for (const entry of update.entries.values()) {
+      // Those SVIDs are for secret stores, not for workloads.
+      if (!entry.storeSvid) this.#adopt(entry, change);
+    }
+    this.#groups.apply(change);
+  }
+
+  /** Takes over SVIDs, all in one change. Those of entries that went, or name another ID by now, are left out. */
+  put(issued: readonly IssuedSvid[]): void {
+    const change = new Change();
+    for (const one of issued) {
+      const record = this.#records.get(one.entry.entryId);
+      if (record === undefined || record.entry.spiffeId !== one.svid.spiffeId) continue;
+      record.issued = one;
+      record.failed = false;
+      this.#expectExpiry(one.svid.notAfter);
+      change.touch(record);
+    }
+    this.#groups.apply(change);
+  }
+
+  /** Says that SVIDs for these entries could not be had for now: callers who have others need not wait for them. */
+  markFailed(entryIds: Iterable<string>): void {
+    const change = new Change();
+    for (const id of entryIds) {
+      const record = this.#records.get(id);
+      if (record === undefined || record.failed) continue;
+      record.failed = true;
+      change.touch(record);
+    }
+    this.#groups.apply(change);
+  }
+
+  /** Stops serving: every caller loses everything at once, until the next sync. */
+  clear(): void {
+    this.applySync({ entries: new Map(), bundle: this.bundle, federatedBundles: new Map() });
+  }
+
+  /** Ends every reader. */
+  close(): void {
+    this.#cancelTimer();
+    this.#groups.close();
+  }
+
+  /** Bundles keep their identity while they say the same. Says whether anything changed. */
+  #adoptBundles(update: SyncUpdate): boolean {
+    const { synced, bundle, federatedBundles } = this.#context;
+    const federated = new Map<TrustDomain, TrustBundle>();
+    let changed = !synced || federatedBundles.size !== update.federatedBundles.size;
+    for (const [trustDomain, next] of update.federatedBundles) {
+      const known = federatedBundles.get(trustDomain);
+      const kept = known !== undefined && sameAuthorities(known, next) ? known : next;
+      changed ||= kept !== known;
+      federated.set(trustDomain, kept);
+    }
+    const own = sameAuthorities(bundle, update.bundle) ? bundle : update.bundle;
+    changed ||= own !== bundle;
+    if (changed) this.#context = { synced: true, bundle: own, federatedBundles: federated };
+    return changed;
+  }
+
+  #adopt(entry: AuthorizedEntry, change: Change): void {
+    const record = this.#records.get(entry.entryId);
+    if (record !== undefined && sameEntry(record.entry, entry)) return;
+    if (record !== undefined && sameSelectors(record.entry, entry)) {
+      // Another ID means that the old one is no longer the workload's: it goes before its successor is there.
+      if (record.entry.spiffeId !== entry.spiffeId) record.issued = undefined;
+      record.entry = entry;
+      record.failed = false;
+      change.touch(record);
+      return;
+    }
+    const next = new EntryRecord(entry);
+    if (record !== undefined) {
+      if (record.entry.spiffeId === entry.spiffeId) next.issued = record.issued;
+      this.#drop(record, change);
+    }
+    this.#records.set(entry.entryId, next);
+    const texts = entry.selectors.map(selectorText);
+    this.#index.add(next, texts);
+    for (const cell of this.#groups.containing(texts)) change.moving.add(cell);
+  }
+
+  #drop(record: EntryRecord, change: Change): void {
+    this.#records.delete(record.entry.entryId);
+    this.#index.remove(record);
+    change.remove(record);
+  }
+
+  #expectExpiry(notAfter: number): void {
+    if (notAfter >= this.#nextExpiry) return;
+    this.#nextExpiry = notAfter;
+    this.#armTimer();
+  }
+
+  #armTimer(): void {
+    this.#cancelTimer();
+    if (this.#nextExpiry === Number.POSITIVE_INFINITY) return;
+    const wait = Math.min(LONGEST_WAIT_MS, Math.max(1, this.#nextExpiry - this.#clock.now()));
+    this.#cancelTimer = this.#clock.after(wait, () => this.#dropExpired());
+  }
+
+  #dropExpired(): void {
+    const now = this.#clock.now();
+    if (now >= this.#nextExpiry) {
+      const change = new Change();
+      this.#nextExpiry = Number.POSITIVE_INFINITY;
+      for (const record of this.#records.values()) {
+        if (record.issued === undefined) continue;
+        if (isExpired(record.issued.svid, now)) change.touch(record);
+        else this.#nextExpiry = Math.min(this.#nextExpiry, record.issued.svid.notAfter);
+      }
+      this.#groups.apply(change);
+    }
+    this.#armTimer();
+  }
+}

@@ -1,0 +1,81 @@
+/** Builds what a workload may have from the entries that it matches: pure, and the same object while nothing changed. */
+import type { TrustBundle } from "../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
+import type { TrustDomain } from "../spiffe/id.ts";
+import { isExpired } from "../spiffe/rotation.ts";
+import type { X509Svid } from "../spiffe/svid.ts";
+import type { WorkloadIdentity, WorkloadUpdate } from "../workload-api/ports.ts";
+
+/** An SVID together with the entry as it was when the SVID was asked for. */
+export interface IssuedSvid {
+  readonly entry: AuthorizedEntry;
+  readonly svid: X509Svid;
+  /** When to replace it, in milliseconds since the Unix epoch; drawn once, so that jitter is not drawn until it fits. */
+  readonly rotateAt: number;
+}
+
+/** What is known of one entry. */
+export interface EntryState {
+  readonly entry: AuthorizedEntry;
+  /** The latest SVID; absent until there is one. */
+  readonly issued: IssuedSvid | undefined;
+  /** The latest attempt to get an SVID failed. */
+  readonly failed: boolean;
+}
+
+/** What an update is made from, besides the entries. */
+export interface UpdateContext {
+  readonly now: number;
+  /** False until the first sync: before it, nobody can be told that there is nothing for them. */
+  readonly synced: boolean;
+  readonly bundle: TrustBundle;
+  readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
+}
+
+/**
+ * The update of callers that match exactly `entries`, which are sorted by entry ID. An entry whose definition changed
+ * is served as before until its new SVID is there, so that callers see one change and not two.
+ */
+export function buildUpdate(entries: readonly EntryState[], context: UpdateContext): WorkloadUpdate {
+  const identities: WorkloadIdentity[] = [];
+  const federatedBundles = new Map<TrustDomain, TrustBundle>();
+  for (const { issued } of entries) {
+    if (issued === undefined || isExpired(issued.svid, context.now)) continue;
+    identities.push({ entry: issued.entry, svid: issued.svid });
+    for (const trustDomain of issued.entry.federatesWith) {
+      const bundle = context.federatedBundles.get(trustDomain);
+      if (bundle !== undefined) federatedBundles.set(trustDomain, bundle);
+    }
+  }
+  return {
+    identities,
+    pending: isPending(entries, identities.length, context),
+    bundle: context.bundle,
+    federatedBundles,
+  };
+}
+
+/**
+ * Whether a first answer should wait. With identities at hand it waits only for those that are on their way; with
+ * none, waiting is better than a refusal that clients take for final.
+ */
+function isPending(entries: readonly EntryState[], identities: number, context: UpdateContext): boolean {
+  if (!context.synced) return true;
+  if (identities === 0) return entries.length > 0;
+  return entries.some(({ issued, failed }) => issued === undefined && !failed);
+}
+
+/** Whether two updates say the same. Their parts are compared by identity: the cache keeps unchanged parts as they are. */
+export function sameUpdate(a: WorkloadUpdate, b: WorkloadUpdate): boolean {
+  return (
+    a.pending === b.pending &&
+    a.bundle === b.bundle &&
+    a.identities.length === b.identities.length &&
+    a.identities.every(({ entry, svid }, index) => {
+      const other = b.identities[index];
+      return entry === other?.entry && svid === other.svid;
+    }) &&
+    a.federatedBundles.size === b.federatedBundles.size &&
+    [...a.federatedBundles].every(([trustDomain, bundle]) => b.federatedBundles.get(trustDomain) === bundle)
+  );
+}
