@@ -1,0 +1,109 @@
+/**
+ * Keeps the agent SVID, its key and the bundle across restarts, in one file, `agent-data.json`.
+ *
+ * With KeyManager `disk` the file lies in that plugin's `directory`, because it holds the key; with `memory` it lies
+ * in `data_dir` and holds the bundle only, so that a restart attests anew but trusts whom it trusted.
+ */
+import { constants, type FileHandle, mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
+import { setAside, writeFileAtomic } from "../lib/atomic-file.ts";
+import type { Clock } from "../lib/clock.ts";
+import { AgentError } from "../lib/errors.ts";
+import type { Logger } from "../lib/log.ts";
+import type { TrustDomain } from "../spiffe/id.ts";
+import { type AgentData, decodeAgentData, encodeAgentData, type Unusable } from "./agent-data.ts";
+
+/** Where the agent keeps what must survive a restart. */
+export interface AgentStorage {
+  /** What was saved last; undefined when there is nothing that can be used. Throws `FAILED_PRECONDITION` when the place itself is unusable. */
+  load(): Promise<AgentData | undefined>;
+  /** Replaces what is stored, all or nothing. Throws `RESOURCE_EXHAUSTED` on a full disk, else `FAILED_PRECONDITION`. */
+  save(data: AgentData): Promise<void>;
+}
+
+/** Dependencies and options of `FileAgentStorage`. */
+export interface FileAgentStorageOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Created (0700) when missing. */
+  readonly directory: string;
+  readonly trustDomain: TrustDomain;
+  /** Whether the SVID and its key are stored. */
+  readonly keepKey: boolean;
+}
+
+const FILE_NAME = "agent-data.json";
+/** A bundle of a thousand authorities fits. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/** One file, mode 0600. A file that cannot be used is set aside under a name that says why, and reported. */
+export class FileAgentStorage implements AgentStorage {
+  readonly #options: FileAgentStorageOptions;
+  readonly #path: string;
+  /** Saves run one after the other. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: FileAgentStorageOptions) {
+    this.#options = options;
+    this.#path = join(options.directory, FILE_NAME);
+  }
+
+  async load(): Promise<AgentData | undefined> {
+    const { clock, log, directory, trustDomain } = this.#options;
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const content = await readOwnFile(this.#path);
+      if (content === undefined) return undefined;
+      const data = typeof content === "string" ? decodeAgentData(content, trustDomain) : content;
+      if (!("why" in data)) return data;
+      const target = await setAside(this.#path, data.why, clock.now());
+      log.error("Stored agent data cannot be used and was set aside", { path: target, reason: data.reason });
+      return undefined;
+    } catch (error) {
+      throw new AgentError("FAILED_PRECONDITION", `cannot use the data folder ${directory}`, { cause: error });
+    }
+  }
+
+  save(data: AgentData): Promise<void> {
+    const text = encodeAgentData(data, this.#options.trustDomain, this.#options.keepKey);
+    const write = this.#last.then(() => this.#write(text));
+    this.#last = write.catch(() => {});
+    return write;
+  }
+
+  async #write(text: string): Promise<void> {
+    try {
+      await writeFileAtomic(this.#path, Buffer.from(text), 0o600);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const full = code === "ENOSPC" || code === "EDQUOT";
+      throw new AgentError(full ? "RESOURCE_EXHAUSTED" : "FAILED_PRECONDITION", `cannot write ${this.#path}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** The text of a regular file that belongs to us or root; undefined when there is none. */
+async function readOwnFile(path: string): Promise<string | Unusable | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (code === "ELOOP") return { why: "foreign", reason: "it is a symbolic link" };
+    throw error;
+  }
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) return { why: "foreign", reason: "it is not a regular file" };
+    if (stats.uid !== 0 && stats.uid !== process.getuid?.()) {
+      return { why: "foreign", reason: "it belongs to another user" };
+    }
+    if (stats.size > MAX_BYTES) return { why: "damaged", reason: "it is too long" };
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
