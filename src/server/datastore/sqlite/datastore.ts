@@ -1,4 +1,7 @@
 /** All stores over one SQLite file. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Kysely } from "kysely";
 import type { Clock } from "../../../lib/clock.ts";
 import type { DataStore } from "../datastore.ts";
@@ -15,7 +18,7 @@ import { type Write, Writer } from "./writer.ts";
 
 /** What the datastore needs. */
 export interface SqliteDataStoreDeps {
-  /** The database file; its folder exists, and no other server uses it. */
+  /** The database file; its folder exists, and no other server uses it. `:memory:`: a temporary one, gone after `close`. */
   readonly path: string;
   readonly clock: Clock;
 }
@@ -25,8 +28,19 @@ export interface SqliteDataStoreDeps {
  * used, `DATA_LOSS` when the file is damaged, foreign or newer (it stays as it is), `UNAVAILABLE` when it is locked.
  */
 export async function openSqliteDataStore(deps: SqliteDataStoreDeps): Promise<DataStore> {
-  return new SqliteDataStore(await openDatabase(deps.path), deps.clock);
+  if (deps.path !== IN_MEMORY) return new SqliteDataStore(await openDatabase(deps.path), deps.clock);
+  // Two connections cannot share a database in memory and still read only what was committed.
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-datastore-"));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    return new SqliteDataStore(await openDatabase(join(folder, "datastore.sqlite3")), deps.clock, remove);
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }
+
+const IN_MEMORY = ":memory:";
 
 type Stores = Omit<DataStore, "name" | "transaction" | "onChange" | "close">;
 
@@ -42,9 +56,12 @@ export class SqliteDataStore implements DataStore {
   readonly #database: OpenDatabase;
   readonly #writer: Writer;
   readonly #listeners = new Set<() => void>();
+  readonly #cleanUp: () => Promise<void>;
 
-  constructor(database: OpenDatabase, clock: Clock) {
+  /** `cleanUp` runs after both connections are closed. */
+  constructor(database: OpenDatabase, clock: Clock, cleanUp: () => Promise<void> = async () => {}) {
     this.#database = database;
+    this.#cleanUp = cleanUp;
     this.name = `SQLite database ${database.writer.path}`;
     this.#writer = new Writer({
       connection: database.writer,
@@ -76,6 +93,7 @@ export class SqliteDataStore implements DataStore {
     this.#listeners.clear();
     this.#database.reader.close();
     this.#database.writer.close();
+    await this.#cleanUp();
   }
 }
 

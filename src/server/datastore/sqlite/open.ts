@@ -1,6 +1,7 @@
 /** Opens the database file: makes a new one whole or not at all, and refuses what is damaged, foreign or newer without touching it. */
 import { chmod, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { syncFolder } from "../../../lib/atomic-file.ts";
 import { AgentError, errorCode } from "../../../lib/errors.ts";
 import { Connection } from "./connection.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./migrations.ts";
@@ -79,9 +80,10 @@ async function create(path: string, migrations: readonly string[]): Promise<void
     } finally {
       connection.close();
     }
-    await sync(draft);
+    await using file = await open(draft, "r");
+    await file.sync();
     await rename(draft, path);
-    await sync(dirname(path));
+    await syncFolder(dirname(path));
   } catch (error) {
     throw fileError(error, `datastore ${path} cannot be created`);
   }
@@ -151,11 +153,6 @@ async function readHeader(path: string): Promise<Buffer> {
   } catch (error) {
     throw fileError(error, `datastore ${path} cannot be read`);
   }
-}
-
-async function sync(path: string): Promise<void> {
-  await using handle = await open(path, "r");
-  await handle.sync();
 }
 
 function damaged(path: string, reason: string, cause?: unknown): AgentError {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, mkdir, open, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { openSqliteDataStore } from "../../../../src/server/datastore/sqlite/datastore.ts";
@@ -91,6 +91,20 @@ describe("a new database", () => {
     await expect(openSqliteDataStore({ path: join(folder, "file", "db"), clock })).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
     });
+  });
+});
+
+describe(":memory:", () => {
+  test("is a database of its own, gone when closed", async () => {
+    const store = await openSqliteDataStore({ path: ":memory:", clock });
+    const folder = dirname(store.name.replace("SQLite database ", ""));
+    const second = await openSqliteDataStore({ path: ":memory:", clock });
+    await store.entries.create(entry("a"));
+    expect(await store.entries.count({})).toBe(1);
+    expect(await second.entries.count({})).toBe(0);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    await Promise.all([store.close(), second.close()]);
+    await expect(stat(folder)).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
 

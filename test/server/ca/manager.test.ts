@@ -1,0 +1,300 @@
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { AgentError } from "../../../src/lib/errors.ts";
+import { type Logger, silentLogger } from "../../../src/lib/log.ts";
+import { parseCertificate } from "../../../src/pki/certificate.ts";
+import type { KeyType } from "../../../src/pki/keys.ts";
+import { DiskKeyManager } from "../../../src/server/ca/disk-key-manager.ts";
+import { decodeJournal } from "../../../src/server/ca/journal.ts";
+import type { KeyManager } from "../../../src/server/ca/key-manager.ts";
+import { CaManager } from "../../../src/server/ca/manager.ts";
+import { MemoryKeyManager } from "../../../src/server/ca/memory-key-manager.ts";
+import type { X509AuthoritiesDeps } from "../../../src/server/ca/x509-authorities.ts";
+import { caDeps, readyCa, seededRandom } from "../../fakes/ca.ts";
+import { bundle, TD } from "../../fakes/entries.ts";
+import type { FakeClock } from "../../fakes/fake-clock.ts";
+import { tempFolder } from "../../fakes/temp-datastore.ts";
+
+const HOUR = 60 * 60 * 1000;
+type Deps = Awaited<ReturnType<typeof caDeps>>;
+
+/** The certificates in the stored bundle, as hex of their subject key identifiers. */
+async function published(deps: Pick<X509AuthoritiesDeps, "store">): Promise<string[]> {
+  const stored = await deps.store.bundles.get(TD);
+  return (stored?.x509Authorities ?? []).map((authority) =>
+    Buffer.from(parseCertificate(authority.certificate).subjectKeyId ?? []).toString("hex"),
+  );
+}
+
+async function journal(deps: Pick<X509AuthoritiesDeps, "store">): Promise<string[]> {
+  const data = await deps.store.caJournal.load();
+  return data === undefined ? [] : decodeJournal(data, "test").x509.map((entry) => `${entry.slot} ${entry.status}`);
+}
+
+/** Runs the manager until the test ends. */
+async function running(ca: CaManager, clock: FakeClock): Promise<void> {
+  const controller = new AbortController();
+  const done = ca.run(controller.signal);
+  onTestFinished(async () => {
+    controller.abort();
+    await done;
+  });
+  await clock.parked(1);
+}
+
+/** Moves on in steps of an hour, so that ticks are few: every tick in it is run. */
+async function hours(clock: FakeClock, count: number): Promise<void> {
+  await clock.advance(count * HOUR);
+}
+
+describe("the first run", () => {
+  test("makes, publishes and activates an authority before anything else", async () => {
+    const { ca, deps } = await readyCa();
+    const active = ca.active.value;
+    expect(active).toMatchObject({ slot: "A", issuedAt: deps.clock.now(), notAfter: deps.clock.now() + 24 * HOUR });
+    expect(await published(deps)).toEqual([active?.authorityId]);
+    expect(await journal(deps)).toEqual(["A active"]);
+    expect(ca.health()).toEqual({ ok: true, detail: "" });
+    const certificate = parseCertificate(active!.ca.certificate);
+    expect(certificate.uriSans).toEqual(["spiffe://example.org"]);
+    expect(certificate.subject.text).toBe(`SERIALNUMBER=${certificate.serial},O=SPIFFE,C=US`);
+    expect(certificate.notBefore).toBe(deps.clock.now() - 10_000);
+  });
+
+  test.each<KeyType>(["ec-p256", "ec-p384", "rsa-2048", "rsa-4096"])(
+    "with a key of type %s",
+    { timeout: 60_000 },
+    async (keyType) => {
+      const { ca } = await readyCa({ keyType });
+      const algorithm = { "ec-p256": "ecdsa-sha256", "ec-p384": "ecdsa-sha384" }[keyType as "ec-p256"] ?? "rsa-sha256";
+      expect(ca.active.value?.ca.signer.algorithm).toBe(algorithm);
+    },
+  );
+
+  test("fails when it cannot be stored, and publishes nothing", async () => {
+    const deps = await caDeps();
+    await deps.store.caJournal.save(new TextEncoder().encode("damaged"));
+    await expect(new CaManager(deps).initialize()).rejects.toMatchObject({
+      code: "DATA_LOSS",
+      message: expect.stringContaining(deps.store.name),
+    });
+    expect(await published(deps)).toEqual([]);
+    const broken: KeyManager = {
+      generateKey: () => Promise.reject(new AgentError("UNAVAILABLE", "disk full")),
+      getKey: async () => undefined,
+    };
+    await expect(new CaManager(await caDeps({ keys: broken })).initialize()).rejects.toThrow("disk full");
+  });
+});
+
+describe("a life of three days", { timeout: 60_000 }, () => {
+  test("prepares at half life, activates at a sixth, and the bundle forgets a day after the end", async () => {
+    const { ca, deps } = await readyCa();
+    const { clock } = deps;
+    await running(ca, clock);
+    const first = ca.active.value!.authorityId;
+    await hours(clock, 12);
+    expect(ca.states.prepared).toBeUndefined();
+    await clock.advance(10_000);
+    const second = ca.states.prepared!.authorityId;
+    expect(ca.active.value?.authorityId).toBe(first);
+    expect(await published(deps)).toEqual([first, second]);
+    expect(await journal(deps)).toEqual(["A active", "B prepared"]);
+    await hours(clock, 8);
+    expect(ca.active.value?.authorityId).toBe(second);
+    expect(ca.states).toMatchObject({
+      active: { authorityId: second },
+      prepared: undefined,
+      old: { authorityId: first },
+    });
+    expect(await journal(deps)).toEqual(["A old", "B active"]);
+    await hours(clock, 5);
+    const third = ca.states.prepared!.authorityId;
+    expect(await published(deps)).toEqual([first, second, third]);
+    expect(await journal(deps)).toEqual(["A old", "B active", "A prepared"]);
+    // The first ended at 24 h, and was kept until 48 h; the look at 54 h takes it out.
+    await hours(clock, 47 - 25);
+    expect(await published(deps)).toContain(first);
+    await hours(clock, 8);
+    expect(await published(deps)).not.toContain(first);
+    expect(await published(deps)).toContain(ca.active.value!.authorityId);
+  });
+
+  test("the sequence of the bundle grows with each change only", async () => {
+    const { ca, deps } = await readyCa();
+    await running(ca, deps.clock);
+    const sequence = async (): Promise<bigint | undefined> => (await deps.store.bundles.get(TD))?.sequence;
+    expect(await sequence()).toBe(1n);
+    await hours(deps.clock, 11);
+    expect(await sequence()).toBe(1n);
+    await hours(deps.clock, 2);
+    expect(await sequence()).toBe(2n);
+  });
+
+  test("watchers see each authority that takes over", async () => {
+    const { ca, deps } = await readyCa();
+    const seen: (string | undefined)[] = [];
+    ca.active.subscribe((authority) => seen.push(authority?.authorityId));
+    const { authorityId } = await ca.prepareNext();
+    expect(seen).toEqual([]);
+    await ca.activateNext();
+    expect(seen).toEqual([authorityId]);
+    expect(deps.clock.sleepers).toBe(0);
+  });
+});
+
+describe("by hand", () => {
+  test("prepare replaces what is prepared, and activate needs it", async () => {
+    const { ca, deps } = await readyCa();
+    await expect(ca.activateNext()).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+    await ca.prepareNext();
+    const { authorityId } = await ca.prepareNext();
+    expect(ca.states.prepared?.authorityId).toBe(authorityId);
+    expect(await journal(deps)).toEqual(["A active", "B old", "B prepared"]);
+    expect(await published(deps)).toHaveLength(3);
+    expect((await ca.activateNext()).authorityId).toBe(authorityId);
+    expect(ca.active.value?.slot).toBe("B");
+    expect((await ca.prepareNext()).authorityId).not.toBe(authorityId);
+  });
+
+  test("steps asked for at once are taken one after the other", async () => {
+    const { ca, deps } = await readyCa();
+    const outcomes = await Promise.allSettled([
+      ca.prepareNext(),
+      ca.activateNext(),
+      ca.activateNext(),
+      ca.prepareNext(),
+    ]);
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+    expect(await journal(deps)).toEqual(["A old", "B active", "A prepared"]);
+  });
+
+  test("the journal keeps ten", async () => {
+    const { ca, deps } = await readyCa();
+    for (let count = 0; count < 12; count++) await ca.prepareNext();
+    expect(await journal(deps)).toHaveLength(10);
+  });
+});
+
+describe("a restart", () => {
+  /** A key file and what goes with it. */
+  async function onDisk(): Promise<{
+    deps: Deps;
+    restart: (change?: Partial<X509AuthoritiesDeps>) => Promise<CaManager>;
+  }> {
+    const path = join(await tempFolder(), "keys.json");
+    const deps = await caDeps({ keys: await DiskKeyManager.open({ path, log: silentLogger }) });
+    await new CaManager(deps).initialize();
+    const restart = async (change: Partial<X509AuthoritiesDeps> = {}): Promise<CaManager> => {
+      const ca = new CaManager({ ...deps, keys: await DiskKeyManager.open({ path, log: silentLogger }), ...change });
+      await ca.initialize();
+      return ca;
+    };
+    return { deps, restart };
+  }
+
+  test("goes on with the same authorities and keys", async () => {
+    const { deps, restart } = await onDisk();
+    const first = await restart();
+    const active = first.active.value!;
+    const { authorityId } = await first.prepareNext();
+    const second = await restart();
+    expect(second.active.value?.ca.certificate).toEqual(active.ca.certificate);
+    expect(second.states.prepared?.authorityId).toBe(authorityId);
+    await second.activateNext();
+    const third = await restart();
+    expect(third.active.value?.authorityId).toBe(authorityId);
+    expect(third.states.old?.authorityId).toBe(active.authorityId);
+    expect(await published(deps)).toHaveLength(2);
+  });
+
+  test("without the keys makes a new authority; the old one stays in the bundle", async () => {
+    const { deps, restart } = await onDisk();
+    const warnings: string[] = [];
+    const log: Logger = {
+      ...silentLogger,
+      warn: (message, fields) => warnings.push(`${message}: ${String(fields?.reason)}`),
+    };
+    const [before] = await published(deps);
+    const ca = await restart({ keys: new MemoryKeyManager(), log });
+    expect(ca.active.value?.authorityId).not.toBe(before);
+    expect(await published(deps)).toEqual([before, ca.active.value?.authorityId]);
+    expect(warnings).toEqual(["X509 CA of the journal is not used: the key manager has no key for it"]);
+    expect(await journal(deps)).toEqual(["A old", "A active"]);
+  });
+
+  test("with another key in the slot, as after a restored backup, makes a new authority", async () => {
+    const { deps, restart } = await onDisk();
+    const [before] = await published(deps);
+    const keys = new MemoryKeyManager();
+    await keys.generateKey("x509-CA-A", "ec-p256");
+    expect((await restart({ keys })).active.value?.authorityId).not.toBe(before);
+  });
+
+  test("with an authority that the bundle does not have makes a new one", async () => {
+    const { deps, restart } = await onDisk();
+    const [before] = await published(deps);
+    await deps.store.bundles.set(bundle(TD));
+    const ca = await restart();
+    expect(ca.active.value?.authorityId).not.toBe(before);
+    expect(await published(deps)).toEqual([ca.active.value?.authorityId]);
+  });
+
+  test("after the end of the authority makes a new one, or takes the prepared one", async () => {
+    const { deps, restart } = await onDisk();
+    await deps.clock.advance(20 * HOUR);
+    const prepared = (await restart()).states.prepared?.authorityId;
+    const active = (await restart()).active.value?.authorityId;
+    await deps.clock.advance(5 * HOUR);
+    const ca = await restart();
+    expect(prepared).toBeDefined();
+    expect(ca.active.value?.authorityId).toBe(prepared);
+    await deps.clock.advance(100 * HOUR);
+    const last = await restart();
+    expect([undefined, prepared, active]).not.toContain(last.active.value?.authorityId);
+    expect(last.health().ok).toBe(true);
+  });
+
+  test("in the middle of a preparation loses nothing that signs", async () => {
+    const { deps, restart } = await onDisk();
+    const failing: Deps["store"] = Object.assign(Object.create(deps.store) as Deps["store"], {
+      name: deps.store.name,
+      bundles: deps.store.bundles,
+      caJournal: deps.store.caJournal,
+      transaction: () => Promise.reject(new AgentError("UNAVAILABLE", "power cut")),
+    });
+    const before = await restart({ store: failing });
+    await expect(before.prepareNext()).rejects.toThrow("power cut");
+    const after = await restart();
+    expect(after.active.value?.authorityId).toBe(before.active.value?.authorityId);
+    expect(after.states.prepared).toBeUndefined();
+    await after.prepareNext();
+    await after.activateNext();
+  });
+});
+
+describe("failing rotations", { timeout: 60_000 }, () => {
+  test("are tried again, make the server unhealthy after ten, and recover", async () => {
+    let broken = false;
+    const keys = new MemoryKeyManager();
+    const generateKey: KeyManager["generateKey"] = (id, type) =>
+      broken ? Promise.reject(new Error("no entropy")) : keys.generateKey(id, type);
+    const { ca, deps } = await readyCa({ keys: { generateKey, getKey: (id) => keys.getKey(id) } });
+    await running(ca, deps.clock);
+    await hours(deps.clock, 12);
+    broken = true;
+    await deps.clock.advance(100_000);
+    expect(ca.health().ok).toBe(true);
+    await deps.clock.advance(10_000);
+    expect(ca.health()).toEqual({ ok: false, detail: expect.stringContaining("11 times") });
+    await hours(deps.clock, 12);
+    expect(ca.health()).toEqual({ ok: false, detail: expect.stringContaining("expired") });
+    broken = false;
+    await deps.clock.advance(10_000);
+    expect(ca.health()).toEqual({ ok: true, detail: "" });
+  });
+
+  test("before the first authority there is no health", async () => {
+    expect(new CaManager(await caDeps({ random: seededRandom(2) })).health().ok).toBe(false);
+  });
+});
