@@ -68,18 +68,23 @@ export class TlsListener implements Runnable {
 
   /** Throws `IN_USE` when the port is taken, `INVALID_ARGUMENT` or `FAILED_PRECONDITION` when it cannot be had. */
   async run(signal: AbortSignal): Promise<void> {
-    const { svid } = this.#deps;
-    if (svid.value === undefined) throw new AgentError("UNAVAILABLE", "the server has no SVID of its own yet");
-    const server = this.#create(svid.value);
-    const rotated = svid.subscribe((renewed) => this.#rotate(server, renewed));
+    try {
+      const { svid } = this.#deps;
+      if (svid.value === undefined) throw new AgentError("UNAVAILABLE", "the server has no SVID of its own yet");
+      await this.#serve(this.#create(svid.value), signal);
+    } catch (error) {
+      this.#started.reject(error);
+      throw error;
+    }
+  }
+
+  async #serve(server: Server, signal: AbortSignal): Promise<void> {
+    const rotated = this.#deps.svid.subscribe((renewed) => this.#rotate(server, renewed));
     try {
       const address = await listen(server, this.#options);
       this.#started.resolve(address);
       this.#deps.log.info("Starting Server APIs", { address: `${address.address}:${address.port}`, network: "tcp" });
       if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-    } catch (error) {
-      this.#started.reject(error);
-      throw error;
     } finally {
       rotated();
       // Not awaited to the end, which comes only when the last connection has closed.
