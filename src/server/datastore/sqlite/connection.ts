@@ -9,6 +9,9 @@ const BUSY_TIMEOUT_MS = 1_000;
 /** Prepared statements kept per connection. */
 const MAX_STATEMENTS = 256;
 
+/** Bytes that the write-ahead log keeps on the disk once its content is in the database. */
+const MAX_IDLE_LOG = 64 * 1024 * 1024;
+
 /** How to open. `reader`: of an existing database, writes refused; `writer`: WAL, durable at each commit. */
 export type ConnectionMode = "reader" | "writer";
 
@@ -30,7 +33,9 @@ export class Connection implements SqliteDatabase {
           defensive: true,
         }),
     );
-    if (mode === "writer") this.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    if (mode === "writer") {
+      this.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${MAX_IDLE_LOG}`);
+    }
     this.db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: this }) });
   }
 

@@ -25,7 +25,9 @@ export interface OpenDatabase {
 export async function openDatabase(path: string, migrations: readonly string[] = MIGRATIONS): Promise<OpenDatabase> {
   if (await exists(path)) {
     await inspect(path, migrations.length);
-    await chmod(path, FILE_MODE);
+    await chmod(path, FILE_MODE).catch((error: unknown) => {
+      throw fileError(error, `mode of datastore ${path} cannot be set to 0600`);
+    });
   } else {
     await create(path, migrations);
   }

@@ -41,7 +41,10 @@ export class Writer {
   readonly #changed: () => void;
   #running: Promise<void> | undefined;
   #closed = false;
+  /** Whether the open transaction stored events. */
   #recorded = false;
+  /** Whether the open transaction must not be committed. */
+  #doomed = false;
 
   /** `changed` is called after each commit that stored events. */
   constructor(deps: { readonly connection: Connection; readonly clock: Clock; readonly changed: () => void }) {
@@ -62,7 +65,7 @@ export class Writer {
       let last: Promise<unknown> = Promise.resolve();
       const check = (): void => {
         if (!scope.open) throw new Error("this transaction is over");
-        if (!this.#connection.inTransaction) throw this.#lost();
+        if (this.#doomed || !this.#connection.inTransaction) throw this.#lost();
       };
       const write: Write = (unitWork) => {
         const result = last.then(() => {
@@ -119,6 +122,7 @@ export class Writer {
   async #commitGroup(): Promise<void> {
     const done: { readonly job: Job; readonly tell: () => void }[] = [];
     this.#recorded = false;
+    this.#doomed = false;
     try {
       this.#connection.exec("BEGIN IMMEDIATE");
     } catch (error) {
@@ -136,7 +140,7 @@ export class Writer {
         job.fail(error);
         if (job.alone) this.#rollback();
       }
-      if (!this.#connection.inTransaction || job.alone) break;
+      if (this.#doomed || !this.#connection.inTransaction || job.alone) break;
     }
     try {
       if (done.length > 0) this.#commit();
@@ -163,8 +167,18 @@ export class Writer {
       this.#connection.exec("RELEASE unit");
       return result;
     } catch (error) {
-      if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK TO unit; RELEASE unit");
+      this.#undoUnit();
       throw error;
+    }
+  }
+
+  /** Undoes an unfinished unit alone; if that fails, nothing around it may be committed either. */
+  #undoUnit(): void {
+    if (!this.#connection.inTransaction) return;
+    try {
+      this.#connection.exec("ROLLBACK TO unit; RELEASE unit");
+    } catch {
+      this.#doomed = true;
     }
   }
 
@@ -179,13 +193,17 @@ export class Writer {
   }
 
   #commit(): void {
-    if (!this.#connection.inTransaction) throw this.#lost();
+    if (this.#doomed || !this.#connection.inTransaction) throw this.#lost();
     this.#connection.exec("COMMIT");
   }
 
   /** Forgets all that was not committed. SQLite may have done so by itself. */
   #rollback(): void {
-    if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
+    try {
+      if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
+    } catch {
+      // Whoever waits gets the error that led here; if the transaction is still open, the next one cannot begin.
+    }
   }
 
   #lost(): AgentError {

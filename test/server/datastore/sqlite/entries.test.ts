@@ -48,6 +48,12 @@ describe("create", () => {
     expect((await store.entries.create(wider)).created).toBe(true);
   });
 
+  test("returns the existing one as well when the ID is the same", async () => {
+    const { store } = await tempDataStore();
+    await store.entries.create(entry("a"));
+    expect(await store.entries.create(entry("a", { hint: "again" }))).toEqual({ entry: entry("a"), created: false });
+  });
+
   test("refuses a taken entry ID, no selectors and an unknown federated bundle, and leaves nothing", async () => {
     const { store } = await tempDataStore();
     await store.entries.create(entry("a"));

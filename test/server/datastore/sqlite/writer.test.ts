@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { SqliteDataStore } from "../../../../src/server/datastore/sqlite/datastore.ts";
 import { openDatabase } from "../../../../src/server/datastore/sqlite/open.ts";
 import { bundle, entry, node, TD } from "../../../fakes/entries.ts";
@@ -190,6 +190,35 @@ describe("a full disk", () => {
     expect(await store.entries.count({})).toBe(1);
     await store.entries.create(entry("after"));
     expect(await store.entries.count({})).toBe(2);
+  });
+});
+
+describe("a unit that cannot be undone alone", () => {
+  test("takes everything around it along", async () => {
+    const database = await openDatabase(`${await tempFolder()}/odd.sqlite3`);
+    const store = new SqliteDataStore(database, new FakeClock());
+    onTestFinished(() => store.close());
+    const exec = database.writer.exec.bind(database.writer);
+    const spy = vi.spyOn(database.writer, "exec").mockImplementation((sql) => {
+      if (sql.startsWith("ROLLBACK TO")) throw new Error("disk on fire");
+      exec(sql);
+    });
+    await expect(
+      store.transaction(async (tx) => {
+        await tx.entries.create(entry("a"));
+        await tx.entries.update(entry("missing")).catch(() => {});
+        await tx.entries.create(entry("b")).catch(() => {});
+      }),
+    ).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const mixed = await Promise.allSettled([
+      store.entries.create(entry("c")),
+      store.entries.update(entry("missing")),
+      store.entries.create(entry("d")),
+    ]);
+    expect(mixed.map((result) => result.status)).toEqual(["rejected", "rejected", "fulfilled"]);
+    spy.mockRestore();
+    const page = await store.entries.list({}, { size: 0, token: "" });
+    expect(page.items.map((item) => item.entryId)).toEqual(["d"]);
   });
 });
 
