@@ -1,0 +1,149 @@
+/** `holdfast-agent run`: puts the agent together from its configuration. */
+import { type Agent, type AgentOptions, createAgent } from "../../agent/agent.ts";
+import { WorkloadAttestation } from "../../agent/workload-attestation.ts";
+import { JoinTokenAgentAttestor } from "../../attestors/join-token/agent.ts";
+import type { AgentNodeAttestor } from "../../attestors/node.ts";
+import { UnixWorkloadAttestor } from "../../attestors/unix/workload.ts";
+import type { AgentConfig } from "../../config/agent-config.ts";
+import { AgentError, publicError } from "../../lib/errors.ts";
+import type { Metrics } from "../../lib/metrics.ts";
+import { systemRandom } from "../../lib/random.ts";
+import { runTasks } from "../../lib/tasks.ts";
+import { defaultLimits, type WorkloadLimits } from "../../workload-api/limits.ts";
+import type { ConnectedPeer } from "../../workload-api/peer.ts";
+import { WorkloadApi } from "../../workload-api/workload-api.ts";
+import type { CliContext, CommandRun } from "../command.ts";
+import { type Daemon, metricsFor, runDaemon } from "../daemon.ts";
+import { claimDataDir } from "../data-dir.ts";
+import { type Health, openPages } from "../health-pages.ts";
+import { packageVersion } from "../version.ts";
+import { loadAgentConfigFile } from "./config-file.ts";
+
+export const run: CommandRun = async (options, context) => {
+  const { config, warnings } = loadAgentConfigFile(options, context);
+  const daemonOptions = { name: "agent", version: packageVersion(), logConfig: config.log, warnings } as const;
+  return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
+};
+
+async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): Promise<void> {
+  const { log, native, stack } = daemon;
+  const { clock } = context;
+  const lock = claimDataDir(config.dataDir, "holdfast-agent", native);
+  stack.defer(() => lock.release());
+  const { metrics, prometheus } = metricsFor(config.telemetry, "spire_agent");
+  const attestation = new WorkloadAttestation({
+    attestors: config.plugins.workloadAttestors.map((plugin) => new UnixWorkloadAttestor({ clock }, plugin)),
+    log: log.named("workload_attestor"),
+  });
+  const agent = createAgent<ConnectedPeer>(
+    {
+      clock,
+      random: systemRandom,
+      log,
+      metrics,
+      nodeAttestor: nodeAttestor(config),
+      attestWorkload: (peer, signal) => attestation.attest(peer, signal),
+    },
+    agentOptions(config),
+  );
+  const api = new WorkloadApi(
+    { source: agent.identitySource, native, clock, log, healthy: () => agent.health.facts.value.serving },
+    {
+      socketPath: config.socketPath,
+      limits: limits(config, daemon.fileLimit),
+      allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
+      disableWorkloadApi: config.disableWorkloadApi,
+    },
+  );
+  registerApiMetrics(metrics, api);
+  await api.open();
+  log.named("endpoints").info("Serving", { socket: config.socketPath });
+  stack.adopt(api, (opened) => opened.close());
+  await openPages(config, async () => ({ agent: healthOf(agent, clock.now()) }), prometheus, log, stack);
+  const unsubscribe = agent.health.facts.subscribe(({ serving }) => {
+    if (serving) daemon.ready();
+  });
+  stack.defer(unsubscribe);
+  await runTasks(context.signal, {
+    agent: (signal) => agent.run(signal),
+    api: (signal) => api.run(signal),
+  });
+}
+
+function nodeAttestor(config: AgentConfig): AgentNodeAttestor {
+  if (config.joinToken !== undefined) return new JoinTokenAgentAttestor(config.joinToken);
+  // Only an agent that must attest needs one: with a stored SVID there is nothing to prove.
+  return {
+    name: "join_token",
+    begin: async () => {
+      throw new AgentError(
+        "INVALID_ARGUMENT",
+        "this node has not joined yet and there is no join token: give one with -joinToken, -joinTokenFile or join_token",
+      );
+    },
+  };
+}
+
+function agentOptions(config: AgentConfig): AgentOptions {
+  return {
+    trustDomain: config.trustDomain,
+    serverAddress: config.serverAddress,
+    serverPort: config.serverPort,
+    dataDir: config.dataDir,
+    keyManager: config.plugins.keyManager,
+    bootstrap: config.bootstrap,
+    workloadKeyType: config.workloadKeyType,
+    ...(config.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: config.availabilityTargetMs }),
+    syncIntervalMs: config.experimental.syncIntervalMs,
+    requirePqKem: config.experimental.requirePqKem,
+    useSyncAuthorizedEntries: config.experimental.useSyncAuthorizedEntries,
+    version: packageVersion(),
+  };
+}
+
+/** What is configured, as far as the process may open files for it. */
+function limits(config: AgentConfig, fileLimit: number): WorkloadLimits {
+  const possible = defaultLimits(fileLimit);
+  const maxConnections = Math.min(config.experimental.maxConnections, possible.maxConnections);
+  if (maxConnections < 2)
+    throw publicError("FAILED_PRECONDITION", "the process may open too few files to serve anyone; raise its limit");
+  return {
+    ...possible,
+    maxConnections,
+    maxConnectionsPerUid: Math.min(config.experimental.maxConnectionsPerUid, Math.floor(maxConnections / 2)),
+  };
+}
+
+function healthOf(agent: Agent<ConnectedPeer>, now: number): Health {
+  const facts = agent.health.facts.value;
+  return {
+    // A lost server is no reason to restart the agent, nor to take it out of service: it serves what is valid.
+    ready: facts.serving,
+    live: true,
+    details: {
+      serving: facts.serving,
+      server_connected: facts.connected,
+      pushed_updates: facts.watching,
+      ...(facts.lastSyncAt === undefined ? {} : { seconds_since_sync: Math.round((now - facts.lastSyncAt) / 1000) }),
+      ...(facts.agentSvidExpiresAt === undefined
+        ? {}
+        : { agent_svid_expires_at: new Date(facts.agentSvidExpiresAt).toISOString() }),
+      ...Object.fromEntries([...facts.problems].map(([topic, problem]) => [`problem_${topic}`, problem])),
+    },
+  };
+}
+
+function registerApiMetrics(metrics: Metrics, api: WorkloadApi): void {
+  metrics.gauge("workload_api_connections", {
+    help: "Open connections to the Workload API.",
+    collect: () => api.stats.connections,
+  });
+  metrics.gauge("workload_api_streams", {
+    help: "Open streams of the Workload API.",
+    collect: () => api.stats.streams,
+  });
+  metrics.gauge("workload_api_refused_connections", {
+    help: "Connections that were refused so far.",
+    collect: () => api.stats.refused,
+  });
+}

@@ -1,0 +1,97 @@
+/** What both daemons do to their own process: log, limits, signals, and the word to the service manager. */
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { LogConfig, TelemetryConfig } from "../config/shared-config.ts";
+import { errorText } from "../lib/errors.ts";
+import { type Metrics, noMetrics } from "../lib/metrics.ts";
+import type { NativeAddon } from "../lib/native.ts";
+import { openLogger, type RootLogger } from "../lib/pino-logger.ts";
+import { PrometheusMetrics } from "../lib/prometheus.ts";
+import type { CliContext } from "./command.ts";
+import { loadNative } from "./native.ts";
+
+/** Files and sockets that we make are nobody else's unless they say so. */
+const UMASK = 0o027;
+
+/** What a daemon's body gets. */
+export interface Daemon {
+  readonly log: RootLogger;
+  readonly native: NativeAddon;
+  /** How many files the process may have open; `Infinity` for no limit. */
+  readonly fileLimit: number;
+  /** Closes what was opened, last first, after the body has ended. */
+  readonly stack: AsyncDisposableStack;
+  /** Tells the service manager that we serve now. */
+  ready(): void;
+}
+
+/** What a daemon is called and says at its start. */
+export interface DaemonOptions {
+  /** `agent` or `server`. */
+  readonly name: "agent" | "server";
+  readonly version: string;
+  readonly logConfig: LogConfig;
+  /** Of the configuration; they go to the log first. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Runs a daemon's body and resolves to its exit status: 0 when it ended because it was told to. A failure goes to
+ * the log, and to standard error where the log is a file.
+ */
+export async function runDaemon(
+  options: DaemonOptions,
+  context: CliContext,
+  body: (daemon: Daemon) => Promise<void>,
+): Promise<number> {
+  const { name, version, logConfig, warnings } = options;
+  const native = loadNative();
+  native.setUmask(UMASK);
+  native.disableCoreDumps();
+  native.setDumpable(false);
+  if (logConfig.file !== undefined) mkdirSync(dirname(logConfig.file), { recursive: true });
+  const log = openLogger(logConfig, { clock: context.clock });
+  const reopen = (): void => {
+    try {
+      log.reopen();
+    } catch (error) {
+      log.error("Could not reopen the log file", { error: errorText(error) });
+    }
+  };
+  process.on("SIGUSR2", reopen);
+  try {
+    for (const warning of warnings) log.warn("Configuration", { warning });
+    log.info(`Starting ${name}`, { version });
+    await using stack = new AsyncDisposableStack();
+    const { soft: fileLimit } = native.raiseFileLimit();
+    await body({ log, native, fileLimit, stack, ready: () => notify(native, context, "READY=1", log) });
+    log.info(`${name === "agent" ? "Agent" : "Server"} stopped gracefully`);
+    return 0;
+  } catch (error) {
+    log.error(`${name === "agent" ? "Agent" : "Server"} crashed`, { error: errorText(error) });
+    if (logConfig.file !== undefined) context.err(`Error: ${errorText(error)}\n`);
+    return 1;
+  } finally {
+    process.off("SIGUSR2", reopen);
+    log.close();
+  }
+}
+
+/** Metrics as the configuration asks for them. */
+export function metricsFor(
+  telemetry: TelemetryConfig,
+  prefix: string,
+): { readonly metrics: Metrics; readonly prometheus: PrometheusMetrics | undefined } {
+  const prometheus = telemetry.prometheus === undefined ? undefined : new PrometheusMetrics({ prefix });
+  return { metrics: prometheus ?? noMetrics, prometheus };
+}
+
+function notify(native: NativeAddon, context: CliContext, state: string, log: RootLogger): void {
+  const socket = context.env.NOTIFY_SOCKET;
+  if (socket === undefined || socket === "") return;
+  try {
+    native.sdNotify(socket, state);
+  } catch (error) {
+    log.warn("Could not notify the service manager", { error: errorText(error) });
+  }
+}

@@ -1,0 +1,127 @@
+/** `holdfast-server run`: puts the server together from its configuration. */
+import { JoinTokenServerAttestor } from "../../attestors/join-token/server.ts";
+import type { ServerConfig } from "../../config/server-config.ts";
+import { systemRandom } from "../../lib/random.ts";
+import { runTasks } from "../../lib/tasks.ts";
+import { DiskKeyManager } from "../../server/ca/disk-key-manager.ts";
+import { SvidIssuer } from "../../server/ca/issuer.ts";
+import { CaManager } from "../../server/ca/manager.ts";
+import { MemoryKeyManager } from "../../server/ca/memory-key-manager.ts";
+import { ServerSvid } from "../../server/ca/server-svid.ts";
+import { openSqliteDataStore } from "../../server/datastore/sqlite/datastore.ts";
+import { AuthorizedEntries } from "../../server/entries/authorized-entries.ts";
+import { createServer, type ServerOptions } from "../../server/server.ts";
+import type { CliContext, CommandRun } from "../command.ts";
+import { type Daemon, metricsFor, runDaemon } from "../daemon.ts";
+import { claimDataDir } from "../data-dir.ts";
+import { openPages } from "../health-pages.ts";
+import { packageVersion } from "../version.ts";
+import { loadServerConfigFile } from "./config-file.ts";
+
+export const run: CommandRun = async (options, context) => {
+  const { config, warnings } = loadServerConfigFile(options, context);
+  const daemonOptions = { name: "server", version: packageVersion(), logConfig: config.log, warnings } as const;
+  return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
+};
+
+async function serve(config: ServerConfig, context: CliContext, daemon: Daemon): Promise<void> {
+  const { log, native, stack } = daemon;
+  const { clock } = context;
+  const { trustDomain } = config;
+  const random = systemRandom;
+  const lock = claimDataDir(config.dataDir, "holdfast-server", native);
+  stack.defer(() => lock.release());
+  const { metrics, prometheus } = metricsFor(config.telemetry, "spire_server");
+
+  const datastore = await openSqliteDataStore({ path: config.plugins.dataStore.path, clock });
+  stack.defer(() => datastore.close());
+  const caLog = log.named("ca_manager");
+  const { keyManager } = config.plugins;
+  const ca = new CaManager({
+    store: datastore,
+    keys:
+      keyManager.name === "memory"
+        ? new MemoryKeyManager()
+        : await DiskKeyManager.open({ path: keyManager.keysPath, log: caLog }),
+    clock,
+    random,
+    log: caLog,
+    profile: { trustDomain, subject: config.caSubject, ttlMs: config.caTtlMs },
+    keyType: config.caKeyType,
+  });
+  await ca.initialize();
+  const issuer = new SvidIssuer({
+    active: ca.active,
+    clock,
+    random,
+    trustDomain,
+    x509SvidTtlMs: config.defaultX509SvidTtlMs,
+    agentTtlMs: config.agentTtlMs,
+  });
+  const ownSvid = new ServerSvid({
+    issuer,
+    active: ca.active,
+    clock,
+    random,
+    log: log.named("svid_rotator"),
+    trustDomain,
+  });
+  await ownSvid.initialize();
+  const index = new AuthorizedEntries({
+    store: datastore,
+    clock,
+    log: log.named("entry_cache"),
+    trustDomain,
+    pollIntervalMs: config.experimental.cacheReloadIntervalMs,
+  });
+  await index.load();
+  const server = createServer(
+    {
+      clock,
+      random,
+      log,
+      metrics,
+      datastore,
+      issuer,
+      caHealth: () => ca.health(),
+      svid: ownSvid.svid,
+      index,
+      attestors: [new JoinTokenServerAttestor(trustDomain)],
+      credentials: native,
+    },
+    serverOptions(config),
+  );
+  await openPages(config, () => server.health.report(), prometheus, log, stack);
+  // A failure to listen ends `run` below, too.
+  void server.listening.then(
+    () => daemon.ready(),
+    () => {},
+  );
+  await runTasks(context.signal, {
+    ca: (signal) => ca.run(signal),
+    svid: (signal) => ownSvid.run(signal),
+    index: (signal) => index.run(signal),
+    server: (signal) => server.run(signal),
+  });
+}
+
+function serverOptions(config: ServerConfig): ServerOptions {
+  return {
+    trustDomain: config.trustDomain,
+    bindAddress: config.bindAddress,
+    bindPort: config.bindPort,
+    socketPath: config.socketPath,
+    adminIds: config.adminIds,
+    requirePqKem: config.experimental.requirePqKem,
+    auditLog: config.auditLogEnabled,
+    rateLimit: config.rateLimit,
+    pruning: {
+      ...(config.pruneAttestedNodesExpiredForMs === undefined
+        ? {}
+        : { nodesExpiredForMs: config.pruneAttestedNodesExpiredForMs }),
+      tofuNodes: config.pruneTofuNodes,
+      eventsOlderThanMs: config.experimental.pruneEventsOlderThanMs,
+    },
+    agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
+  };
+}
