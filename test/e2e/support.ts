@@ -101,6 +101,23 @@ export class Pair implements AsyncDisposable {
     return id;
   }
 
+  /** Creates an entry for the time of `work`, and waits until the agent has forgotten it. */
+  async withEntry(
+    spiffeId: string,
+    selectors: readonly string[],
+    more: readonly string[],
+    work: (entryId: string) => Promise<void>,
+  ): Promise<void> {
+    const entryId = await this.createEntry(spiffeId, selectors, more);
+    try {
+      await this.fetchUntil("SVID", ({ status }) => status === 0);
+      await work(entryId);
+    } finally {
+      await run(this.programs.server, ["entry", "delete", "-entryID", entryId, "-socketPath", this.site.serverSocket]);
+      await this.fetchUntil("refusal", isDenied);
+    }
+  }
+
   async deleteEntry(entryId: string): Promise<void> {
     await admin(this.site, ["entry", "delete", "-entryID", entryId], this.programs.server);
   }
@@ -143,8 +160,8 @@ export function fetchX509(
 }
 
 /** A copy of Node at another path. */
-export function copyOfNode(folder: string): string {
-  const path = join(folder, "node-copy");
+export function copyOfNode(folder: string, name = "node-copy"): string {
+  const path = join(folder, name);
   try {
     linkSync(NODE, path);
   } catch {
