@@ -45,9 +45,9 @@ export class WorkloadCell implements Watchable<WorkloadUpdate> {
     return this.#current.value;
   }
 
-  /** For the owner: a new value, told to the readers unless it says what the present one says. */
+  /** For the owner: a new value. Readers are not bothered with one that says what the present one says. */
   replace(update: WorkloadUpdate): void {
-    if (!sameUpdate(update, this.#current.value)) this.#current.set(update);
+    if (this.#readers === 0 || !sameUpdate(update, this.#current.value)) this.#current.set(update);
   }
 
   /** For the owner: ends every reader. */

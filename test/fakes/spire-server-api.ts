@@ -198,16 +198,14 @@ async function attest(
   began: (method: string) => void,
   call: ServerDuplexStream<AttestAgentRequest, AttestAgentResponse>,
 ): Promise<void> {
-  const messages = call[Symbol.asyncIterator]() as AsyncIterator<{
-    step: Step | { $case: "challengeResponse"; value: Buffer };
-  }>;
+  const messages: AsyncIterator<AttestAgentRequest> = call[Symbol.asyncIterator]();
   try {
     began("AttestAgent");
     const first = await step(messages);
     if (first?.$case !== "params") throw new Refused(status.INVALID_ARGUMENT, "malformed param");
     const { data, params } = first.value;
     if (data === undefined || params === undefined) throw new Refused(status.INVALID_ARGUMENT, "malformed param");
-    const payload = data.payload.toString();
+    const payload = Buffer.from(data.payload).toString();
     const canReattest = data.type === "test_reattest";
     if (data.type === "join_token") {
       if (!state.tokens.delete(payload))
@@ -218,7 +216,7 @@ async function attest(
     } else if (canReattest) {
       call.write({ step: { $case: "challenge", value: Buffer.from("ping") } });
       const answer = await step(messages);
-      if (answer?.$case !== "challengeResponse" || answer.value.toString() !== "pong") {
+      if (answer?.$case !== "challengeResponse" || Buffer.from(answer.value).toString() !== "pong") {
         throw new Refused(status.PERMISSION_DENIED, "wrong answer");
       }
     } else {
@@ -226,7 +224,7 @@ async function attest(
     }
     const id = agentId(state.trustDomain, data.type, payload);
     if (state.agents.get(id)?.banned) throw new Refused(status.PERMISSION_DENIED, "failed to attest: agent is banned");
-    const svid = await issue(state, state.ca, id, params.csr, state.agentTtlMs);
+    const svid = await issue(state, state.ca, id, Buffer.from(params.csr), state.agentTtlMs);
     const { serial } = parseCertificate(svid.certChain[0]!);
     state.agents.set(id, { serial, pendingSerial: "", banned: false, canReattest });
     call.write({ step: { $case: "result", value: { svid, reattestable: canReattest } } });

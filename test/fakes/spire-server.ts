@@ -3,7 +3,7 @@
  * agent can notice. It behaves like a stock server unless told otherwise.
  */
 import { type AddressInfo, createServer as createTcp } from "node:net";
-import { createServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServer, type SecureContextOptions, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Entry } from "../../src/gen/spire/api/types/entry.ts";
 import { pkcs8Of } from "../../src/pki/keys.ts";
@@ -111,17 +111,14 @@ export class FakeSpireServer implements AsyncDisposable {
     const grpc = new Server();
     registerFakeServices(grpc, this.state);
     const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    const svid = await this.state.ca.svid(ownId);
     const tls = createServer(
       {
         requestCert: true,
         rejectUnauthorized: false,
-        minVersion: "TLSv1.2",
         maxVersion,
         ALPNProtocols: ["h2"],
         ...(ecdhCurve === undefined ? {} : { ecdhCurve }),
-        key: pemEncode("PRIVATE KEY", pkcs8Of(svid.privateKey)),
-        cert: svid.chain.map((der) => pemEncode("CERTIFICATE", der)).join(""),
+        ...(await this.#tlsContext(ownId)),
       },
       (socket) => {
         this.#sockets.add(socket);
@@ -157,12 +154,18 @@ export class FakeSpireServer implements AsyncDisposable {
       [{ ca: old, tainted: options.taintOld ?? false }, { ca: this.state.ca }],
       this.state.bundle.sequence + 1n,
     );
-    const svid = await this.state.ca.svid(serverId(this.state.trustDomain));
-    this.#tls?.setSecureContext({
-      ...{ minVersion: "TLSv1.2" },
+    this.#tls?.setSecureContext(await this.#tlsContext(serverId(this.state.trustDomain)));
+  }
+
+  async #tlsContext(id: SpiffeId): Promise<SecureContextOptions> {
+    const svid = await this.state.ca.svid(id);
+    const pem = (der: Uint8Array): string => pemEncode("CERTIFICATE", der);
+    return {
+      minVersion: "TLSv1.2",
       key: pemEncode("PRIVATE KEY", pkcs8Of(svid.privateKey)),
-      cert: svid.chain.map((der) => pemEncode("CERTIFICATE", der)).join(""),
-    });
+      cert: svid.chain.map(pem).join(""),
+      ca: this.state.bundle.x509Authorities.map(({ certificate }) => pem(certificate)),
+    };
   }
 
   /** Adds an entry for workloads with these selectors. */
