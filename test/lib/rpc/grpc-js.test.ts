@@ -1,8 +1,15 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import net from "node:net";
-import { Metadata, status as Status } from "@grpc/grpc-js";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import tls from "node:tls";
+import { Client, credentials, Metadata, status as Status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { GrpcCode } from "../../../src/lib/grpc-status.ts";
 import { type Call, type Method, Reply } from "../../../src/lib/rpc/transport.ts";
+import { rawCall } from "./frames.ts";
 import { call, collect, openStream, startHarness, statusOf, type TestPeer, until } from "./harness.ts";
 
 const reply = (text: string): Reply => new Reply(Buffer.from(text));
@@ -132,10 +139,42 @@ describe("calls", () => {
     expect(status.code).toBe(Status.OK);
   });
 
-  test("TLS and plain sockets look the same: an own remoteAddress leads back to the peer", async () => {
-    await using harness = await startHarness({ "/t.T/Echo": echo });
-    await call(harness.client(), "/t.T/Echo");
-    expect(harness.peers[0]?.socket.remoteAddress).toMatch(/^connection-\d+$/);
+  test("a TLS socket is as good, and its real address is there when the peer is named", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "rpc-tls-"));
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"];
+    execFileSync("openssl", [...request, "-subj", "/CN=localhost", "-keyout", key, "-out", cert], { stdio: "ignore" });
+    const addresses: (string | undefined)[] = [];
+    await using harness = await startHarness(
+      {
+        "/t.T/Who": single((call) => {
+          call.send(
+            reply(call.peer.socket instanceof tls.TLSSocket ? (call.peer.socket.getProtocol() ?? "") : "plain"),
+          );
+          call.end();
+        }),
+      },
+      {
+        onConnect(socket) {
+          addresses.push((socket as net.Socket).remoteAddress);
+          return { number: 0, socket: socket as net.Socket };
+        },
+      },
+    );
+    const server = tls.createServer(
+      { key: await readFile(key), cert: await readFile(cert), ALPNProtocols: ["h2"], minVersion: "TLSv1.3" },
+      (socket) => harness.transport.accept(socket),
+    );
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as net.AddressInfo;
+    const roots = credentials.createSsl(await readFile(cert));
+    const client = new Client(`127.0.0.1:${port}`, roots, { "grpc.ssl_target_name_override": "localhost" });
+    expect((await call(client, "/t.T/Who")).messages).toEqual(["TLSv1.3"]);
+    expect(addresses).toEqual(["127.0.0.1"]);
+    client.close();
+    server.close();
+    await rm(folder, { recursive: true });
   });
 });
 
@@ -380,32 +419,3 @@ describe("shutdown", () => {
     await harness.transport.shutdown(60_000);
   });
 });
-
-/** HTTP/2 bytes of one call by a peer that never reads beyond its initial window. */
-function rawCall(path: string, timeout: string): Buffer {
-  const frame = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
-    const head = Buffer.alloc(9);
-    head.writeUIntBE(payload.length, 0, 3);
-    head[3] = type;
-    head[4] = flags;
-    head.writeUInt32BE(stream, 5);
-    return Buffer.concat([head, payload]);
-  };
-  const field = (name: string, value: string): Buffer =>
-    Buffer.concat([Buffer.from([0, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]);
-  const headers = Buffer.concat([
-    field(":method", "POST"),
-    field(":scheme", "http"),
-    field(":path", path),
-    field(":authority", "localhost"),
-    field("content-type", "application/grpc"),
-    field("te", "trailers"),
-    field("grpc-timeout", timeout),
-  ]);
-  return Buffer.concat([
-    Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    frame(4, 0, 0, Buffer.alloc(0)),
-    frame(1, 4, 1, headers),
-    frame(0, 1, 1, Buffer.from([0, 0, 0, 0, 0])),
-  ]);
-}
