@@ -49,7 +49,8 @@ export class WorkloadAttestation {
     try {
       return await attestor.attest(peer, signal);
     } catch (error) {
-      if (!signal.aborted) {
+      // That a caller has gone says nothing about the attestor.
+      if (!signal.aborted && peer.isAlive()) {
         this.#log.warn("Workload attestor failed", {
           plugin_name: attestor.name,
           pid: peer.pid,

@@ -1,8 +1,6 @@
 /** What every call of the Workload API passes first, in this order: security header, arguments, attestation, lookup. */
-import { publicError } from "../lib/errors.ts";
 import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Call, Method } from "../lib/rpc/transport.ts";
-import type { MessageCodec } from "../lib/rpc/typed.ts";
 import type { ConnectedPeer } from "./peer.ts";
 
 /** Keeps browsers and confused proxies from reaching the API (SPIFFE Workload Endpoint, section 3). */
@@ -21,15 +19,6 @@ export function guarded(run: (call: WorkloadCall, request: Uint8Array) => void):
       else call.end(GrpcCode.INVALID_ARGUMENT, "security header missing from request");
     },
   };
-}
-
-/** Decodes a request. Throws `INVALID_ARGUMENT`. */
-export function decodeRequest<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
-  try {
-    return codec.decode(bytes);
-  } catch (error) {
-    throw publicError("INVALID_ARGUMENT", "request is no valid message", { cause: error });
-  }
 }
 
 /** A method of the service that this version lacks. */

@@ -5,14 +5,17 @@ import {
   HealthCheckResponse_ServingStatus,
 } from "../gen/grpc/health/v1/health.ts";
 import { publicError } from "../lib/errors.ts";
-import { unary } from "../lib/rpc/typed.ts";
+import { type TypedOptions, unary } from "../lib/rpc/typed.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 
 /** Full name of the service. */
 export const HEALTH_SERVICE = "grpc.health.v1.Health";
 
 /** `Check`. `healthy` says whether the Workload API can answer callers now. */
-export function healthMethods<P>(healthy: () => boolean): [path: string, method: Method<P>][] {
+export function healthMethods<P>(
+  healthy: () => boolean,
+  options: TypedOptions = {},
+): [path: string, method: Method<P>][] {
   const check = unary<P, HealthCheckRequest, HealthCheckResponse>(
     { request: HealthCheckRequest, response: HealthCheckResponse },
     async ({ service }) => {
@@ -20,6 +23,7 @@ export function healthMethods<P>(healthy: () => boolean): [path: string, method:
       const { SERVING, NOT_SERVING } = HealthCheckResponse_ServingStatus;
       return { status: healthy() ? SERVING : NOT_SERVING };
     },
+    options,
   );
   return [[`/${HEALTH_SERVICE}/Check`, check]];
 }

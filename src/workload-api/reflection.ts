@@ -2,7 +2,7 @@
 import { ServerReflectionRequest, ServerReflectionResponse } from "../gen/grpc/reflection/v1/reflection.ts";
 import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Method } from "../lib/rpc/transport.ts";
-import { bidi } from "../lib/rpc/typed.ts";
+import { bidi, type TypedOptions } from "../lib/rpc/typed.ts";
 import { type ProtoFile, readProtoFile } from "./symbols.ts";
 
 /** Full names of the two services; their messages are the same on the wire. */
@@ -14,6 +14,7 @@ type Answer = NonNullable<ServerReflectionResponse["messageResponse"]>;
 export function reflectionMethods<P>(
   services: readonly string[],
   descriptors: ReadonlyMap<string, Uint8Array>,
+  options: TypedOptions = {},
 ): [path: string, method: Method<P>][] {
   const index = new DescriptorIndex(descriptors);
   const method = bidi<P, ServerReflectionRequest, ServerReflectionResponse>(
@@ -23,6 +24,7 @@ export function reflectionMethods<P>(
         yield { validHost: request.host, originalRequest: request, messageResponse: answer(request, services, index) };
       }
     },
+    options,
   );
   return REFLECTION_SERVICES.map((service) => [`/${service}/ServerReflectionInfo`, method]);
 }

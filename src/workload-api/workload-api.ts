@@ -1,7 +1,7 @@
 /** The agent's public socket: assembles listener, transport, Workload API, health and reflection. */
 import { fileDescriptors } from "../gen/descriptors.ts";
 import type { Clock } from "../lib/clock.ts";
-import { errorText } from "../lib/errors.ts";
+import { errorText, findAgentError } from "../lib/errors.ts";
 import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Logger } from "../lib/log.ts";
 import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native.ts";
@@ -143,11 +143,14 @@ function methodTable(
           ...x509Methods(streams, { allowUnauthenticatedVerifiers: options.allowUnauthenticatedVerifiers }),
           ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),
         ];
+  const onError = (error: unknown, method: string): void => {
+    if (findAgentError(error) === undefined) streams.log.error("Method failed", { method, error: errorText(error) });
+  };
   const services = [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...(workload.length > 0 ? [SERVICE] : [])];
   return new Map([
     ...workload.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SERVICE}/${name}`, method]),
-    ...healthMethods<ConnectedPeer>(() => deps.healthy()),
-    ...reflectionMethods<ConnectedPeer>(services, fileDescriptors),
+    ...healthMethods<ConnectedPeer>(() => deps.healthy(), { onError }),
+    ...reflectionMethods<ConnectedPeer>(services, fileDescriptors, { onError }),
   ]);
 }
 

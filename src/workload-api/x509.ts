@@ -2,8 +2,8 @@
 import { X509BundlesRequest, X509SVIDRequest } from "../gen/workload/workload.ts";
 import { toGrpcStatus } from "../lib/grpc-status.ts";
 import type { Method } from "../lib/rpc/transport.ts";
-import type { MessageCodec } from "../lib/rpc/typed.ts";
-import { decodeRequest, guarded } from "./guard.ts";
+import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
+import { guarded } from "./guard.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import { type Encoder, type StreamHost, UpdateStream } from "./update-stream.ts";
 import { hasIdentity, X509Encoder } from "./x509-encoder.ts";

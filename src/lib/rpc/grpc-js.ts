@@ -38,7 +38,7 @@ export class GrpcJsTransport<P> implements Transport {
   #names = 0;
   #refused = 0;
   #stopping = false;
-  #emptied: (() => void) | undefined;
+  #emptied: PromiseWithResolvers<void> | undefined;
 
   constructor(options: TransportOptions<P>, deps: GrpcJsDeps) {
     this.#options = options;
@@ -83,13 +83,11 @@ export class GrpcJsTransport<P> implements Transport {
     if (this.#connections.size > 0) {
       // Sends GOAWAY and waits for calls in progress. `Server.tryShutdown` does not wait for injected connections.
       this.#injector.drain(graceMs);
-      const emptied = new Promise<void>((resolve) => {
-        this.#emptied = resolve;
-      });
+      this.#emptied ??= Promise.withResolvers();
       const disarm = this.#host.clock.after(graceMs, () => {
         for (const { socket } of this.#connections.values()) socket.destroy();
       });
-      await emptied;
+      await this.#emptied.promise;
       disarm();
     }
     this.#server.forceShutdown();
@@ -112,7 +110,7 @@ export class GrpcJsTransport<P> implements Transport {
     } catch (error) {
       this.#report(error, "");
     }
-    if (this.#connections.size === 0) this.#emptied?.();
+    if (this.#connections.size === 0) this.#emptied?.resolve();
   }
 
   /** The library calls this for each call of a method in the table. */

@@ -38,7 +38,7 @@ export function unary<P, Request, Response>(
     kind: "single",
     run(call, bytes) {
       void serve(call, options, async (signal) => {
-        const response = await handler(decode(codec.request, bytes), call, signal);
+        const response = await handler(decodeRequest(codec.request, bytes), call, signal);
         call.send(new Reply(codec.response.encode(response).finish()));
       });
     },
@@ -55,7 +55,7 @@ export function serverStream<P, Request, Response>(
     kind: "single",
     run(call, bytes) {
       void serve(call, options, (signal) =>
-        sendAll(call, codec.response, handler(decode(codec.request, bytes), call, signal), signal),
+        sendAll(call, codec.response, handler(decodeRequest(codec.request, bytes), call, signal), signal),
       );
     },
   };
@@ -74,7 +74,7 @@ export function bidi<P, Request, Response>(
   return {
     kind: "bidi",
     open(call) {
-      const incoming = new Incoming((bytes) => decode(codec.request, bytes));
+      const incoming = new Incoming((bytes) => decodeRequest(codec.request, bytes));
       void serve(call, options, async (signal) => {
         signal.addEventListener("abort", () => incoming.fail(signal.reason), { once: true });
         try {
@@ -117,7 +117,8 @@ async function sendAll<Response>(
   for await (const response of responses) await sender.send(codec.encode(response).finish());
 }
 
-function decode<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
+/** Decodes a request. Throws `INVALID_ARGUMENT`. */
+export function decodeRequest<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
   try {
     return codec.decode(bytes);
   } catch (error) {
