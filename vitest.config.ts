@@ -4,7 +4,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
-    testTimeout: 20_000,
+    // The end-to-end tests start programs, on machines that may be busy.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 });

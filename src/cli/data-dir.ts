@@ -1,6 +1,6 @@
 /** Takes possession of a data folder: it exists, is ours to write, and no other process uses it. */
-import { accessSync, constants, mkdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { AgentError } from "../lib/errors.ts";
 import type { FileLock, FileLocker } from "../lib/native.ts";
 
@@ -12,7 +12,7 @@ const LOCK_FILE = ".holdfast.lock";
  */
 export function claimDataDir(path: string, program: string, native: FileLocker): FileLock {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(resolve(path));
     if (!statSync(path).isDirectory()) throw new AgentError("FAILED_PRECONDITION", `data_dir ${path} is not a folder`);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -27,4 +27,11 @@ export function claimDataDir(path: string, program: string, native: FileLocker):
   if (lock === undefined)
     throw new AgentError("IN_USE", `data_dir ${path} is in use by another ${program}; each needs a folder of its own`);
   return lock;
+}
+
+/** As `mkdir -p`. Node's own recursive mode never returns where the kernel refuses a folder with ENOENT, as in `/proc`. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }

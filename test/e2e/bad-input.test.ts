@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   admin,
   Daemon,
@@ -208,6 +208,18 @@ describe("the agent's start", () => {
 });
 
 describe("entries", () => {
+  let shared: Site;
+  let server: Daemon;
+  const sharedFolder = new Folder();
+  beforeAll(async () => {
+    shared = await makeSite(sharedFolder.path);
+    server = await startServer(shared);
+  });
+  afterAll(async () => {
+    await server?.stop("SIGKILL");
+    sharedFolder[Symbol.dispose]();
+  });
+
   test.each([
     [["-spiffeID", "spiffe://other.test/a"], "is not a member of trust domain"],
     [["-spiffeID", "spiffe://example.org/spire/agent/x"], "reserved"],
@@ -221,12 +233,11 @@ describe("entries", () => {
     [["-spiffeID", "spiffe://example.org/a", "-entryID", "a b"], "entry ID"],
     [["-spiffeID", "spiffe://example.org/a", "-federatesWith", "Not A TD"], "trust domain"],
   ])("%j is refused", async (args, message) => {
-    await using _server = await startServer(site);
     const outcome = await run(PROGRAMS.server, [
       "entry",
       "create",
       "-socketPath",
-      site.serverSocket,
+      shared.serverSocket,
       "-parentID",
       "spiffe://example.org/node",
       "-selector",
@@ -234,6 +245,6 @@ describe("entries", () => {
       ...args,
     ]);
     expect([outcome.status, outcome.stderr]).toEqual([1, expect.stringContaining(message)]);
-    expect(await admin(site, ["entry", "count"])).toBe("0 registration entries\n");
+    expect(await admin(shared, ["entry", "count"])).toBe("0 registration entries\n");
   });
 });
