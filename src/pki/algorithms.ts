@@ -1,10 +1,9 @@
 /** The signature algorithms that Holdfast makes and accepts: an allow-list (RFC 5758, RFC 8017, RFC 4055). */
 import { constants, type KeyObject, type SignKeyObjectInput, type VerifyKeyObjectInput } from "node:crypto";
 import type { DerReader } from "./der-reader.ts";
-import { malformed } from "./der-error.ts";
 import { NULL, oid, sequence } from "./der-writer.ts";
 import { Oid } from "./oid.ts";
-import { contextConstructed, Tag } from "./tags.ts";
+import { contextConstructed } from "./tags.ts";
 
 /** Allow-listed algorithms. RSA-PSS is accepted, and never made. */
 export type SignatureAlgorithm =
@@ -121,7 +120,6 @@ function readPss(reader: DerReader): SignatureAlgorithm | undefined {
 function readHash(reader: DerReader): string {
   return reader.sequence((inner) => {
     const type = inner.oid();
-    if (!inner.done && inner.peek() !== Tag.NULL) throw malformed("hash with parameters");
     if (!inner.done) inner.null();
     return type;
   });

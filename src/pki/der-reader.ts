@@ -129,11 +129,9 @@ export class DerReader {
     return content.subarray(1);
   }
 
-  /** An INTEGER from 0 to `max` (below 2^31). */
+  /** An INTEGER from 0 to `max` (below 2^53). */
   small(max: number): number {
-    const bytes = this.unsigned();
-    if (bytes.length > 4) throw malformed("integer too large");
-    const value = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+    const value = this.unsigned().reduce((sum, byte) => sum * 256 + byte, 0);
     if (value > max) throw malformed("integer too large");
     return value;
   }

@@ -32,8 +32,6 @@ export function pemDecode(text: string, label: string): Uint8Array[] {
       if (der === undefined || der.length === 0) throw malformedPem(`block ending in line ${index + 1} is no base64`);
       if (open.label === label) blocks.push(der);
       open = undefined;
-    } else if (line.startsWith("-----")) {
-      throw malformedPem(`line ${index + 1}: want the end of ${open.label}`);
     } else if (line.includes(":")) {
       throw malformedPem(`line ${index + 1}: headers, as encrypted keys have, are not read`);
     } else open.base64.push(line);

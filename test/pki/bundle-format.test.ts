@@ -36,6 +36,7 @@ const key = (index: number): Record<string, unknown> =>
   (JSON.parse(formatBundle(bundle, "spiffe")) as { keys: Record<string, unknown>[] }).keys[index]!;
 const x509Key = key(0);
 const jwt = key(2);
+const base64url = (length: number): string => Buffer.alloc(length, 1).toString("base64url");
 const without = (object: object, member: string) =>
   Object.fromEntries(Object.entries(object).filter(([name]) => name !== member));
 
@@ -132,10 +133,12 @@ describe("malformed", () => {
       },
     ],
     ["missing coordinate", { keys: [without(jwt, "y")] }],
+    ["coordinates of different lengths", { keys: [{ ...jwt, x: base64url(31), y: base64url(33) }] }],
     ["short coordinate", { keys: [{ ...jwt, x: "AA" }] }],
     ["coordinate in plain base64", { keys: [{ ...jwt, x: `${"A".repeat(42)}+` }] }],
     ["point off the curve", { keys: [{ ...jwt, x: jwt.y }] }],
     ["x5c that is no array", { keys: [{ ...x509Key, x5c: "x" }] }],
+    ["x5c that is an object", { keys: [{ ...x509Key, x5c: {} }] }],
     ["x5c with a number", { keys: [{ ...x509Key, x5c: [1] }] }],
     ["x5c that is no base64", { keys: [{ ...x509Key, x5c: ["*"] }] }],
     ["x5c that is no certificate", { keys: [{ ...x509Key, x5c: ["AAAA"] }] }],
@@ -150,7 +153,7 @@ describe("malformed", () => {
     ["sequence above 64 bits", '{"keys":[],"spiffe_sequence":18446744073709551616}'],
     ["sequence with an exponent", '{"keys":[],"spiffe_sequence":1e3}'],
     ["nested very deep", `{"keys":${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}}`],
-    ["more than 4 MiB", " ".repeat(4 * 1024 * 1024 + 1)],
+    ["more than 4 MiB", `{"keys":[]${" ".repeat(4 * 1024 * 1024)}}`],
   ])("%s", (_name, text) => {
     expect(() => parseBundle(text, "spiffe", td)).toThrow(expect.objectContaining({ code: "MALFORMED" }));
   });
@@ -170,6 +173,7 @@ describe("PEM", () => {
     ["no certificate", pemEncode("PRIVATE KEY", ec.der)],
     ["a certificate with trailing bytes", pemEncode("CERTIFICATE", Buffer.concat([ec.der, ec.der]))],
     ["no PEM", "hello"],
+    ["1001 certificates", pemEncode("CERTIFICATE", ec.der).repeat(1001)],
   ])("refuses %s", (_name, text) => {
     expect(() => parseBundle(text, "pem", td)).toThrow(expect.objectContaining({ code: "MALFORMED" }));
   });

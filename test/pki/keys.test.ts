@@ -1,7 +1,7 @@
 /** Keys: our encodings against OpenSSL's, and what is not accepted. */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { bitString, oid, sequence, tlv } from "../../src/pki/der-writer.ts";
+import { bitString, NULL, oid, sequence, tlv, unsigned } from "../../src/pki/der-writer.ts";
 import { jwkFromSpki, spkiFromJwk } from "../../src/pki/jwk.ts";
 import { generateKey, pkcs8Of, publicKeyFromSpki, spkiOf, subjectKeyId } from "../../src/pki/keys.ts";
 import { signerFor, verifySignature, verifySignatureSync } from "../../src/pki/signer.ts";
@@ -67,12 +67,18 @@ describe("not accepted", () => {
   const spki = (key: KeyObject) => new Uint8Array(openssl(key));
   const p256 = oid("1.2.840.10045.3.1.7");
   const ec = oid("1.2.840.10045.2.1");
+  const rsaSpki = (n: Uint8Array) =>
+    sequence(
+      sequence(oid("1.2.840.113549.1.1.1"), NULL),
+      bitString(sequence(unsigned(n), unsigned(Uint8Array.of(1, 0, 1)))),
+    );
   const point = Uint8Array.from([4, ...new Uint8Array(64).fill(1)]);
   test.each([
     ["Ed25519", () => spki(generateKeyPairSync("ed25519").privateKey), "UNTRUSTED"],
     ["RSA-PSS key", () => spki(generateKeyPairSync("rsa-pss", { modulusLength: 2048 }).privateKey), "UNTRUSTED"],
     ["RSA of 1024 bits", () => spki(generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey), "UNTRUSTED"],
     ["RSA of 2047 bits", () => spki(generateKeyPairSync("rsa", { modulusLength: 2047 }).privateKey), "UNTRUSTED"],
+    ["RSA with an even modulus", () => rsaSpki(new Uint8Array(256).fill(0xfe)), "UNTRUSTED"],
     ["secp256k1", () => spki(generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey), "UNTRUSTED"],
     ["point off its curve", () => sequence(sequence(ec, p256), bitString(point)), "UNTRUSTED"],
     ["point of the wrong length", () => sequence(sequence(ec, p256), bitString(point.subarray(1))), "MALFORMED"],
@@ -82,6 +88,11 @@ describe("not accepted", () => {
     ["nothing", () => new Uint8Array(0), "MALFORMED"],
   ])("%s", (_name, make, code) => {
     expect(() => publicKeyFromSpki(make())).toThrow(expect.objectContaining({ code }));
+  });
+
+  test("the message names the algorithm", () => {
+    const ed25519 = spki(generateKeyPairSync("ed25519").privateKey);
+    expect(() => publicKeyFromSpki(ed25519)).toThrow("public key: algorithm 1.3.101.112 is not accepted");
   });
 
   test("algorithm of another kind than the key", async () => {

@@ -36,10 +36,14 @@ describe("refuses", () => {
     ["characters outside of base64", pem.replace("AAEC", "AA*C")],
     ["bits after the end", pem.replace(/.==\n/, "/==\n")],
     ["an empty block", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"],
-    ["headers", pem.replace("\n", "\nProc-Type: 4,ENCRYPTED\n\n")],
     ["a damaged block of another label", pemEncode("X", bytes).replace("AAEC", "AA*C") + pem],
     ["more than 4 MiB", " ".repeat(4 * 1024 * 1024 + 1)],
   ])("%s", (_name, text) => {
     expect(() => pemDecode(text, "CERTIFICATE")).toThrow(expect.objectContaining({ code: "MALFORMED" }));
   });
+});
+
+test("says why an encrypted key is not read", () => {
+  const encrypted = pem.replace("\n", "\nProc-Type: 4,ENCRYPTED\n\n");
+  expect(() => pemDecode(encrypted, "CERTIFICATE")).toThrow(/line 2: headers, as encrypted keys have/);
 });

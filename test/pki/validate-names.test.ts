@@ -52,6 +52,7 @@ const ROWS: readonly (readonly [string, Uint8Array, Uint8Array, permitted: boole
   ["DNS, a wildcard over the constraint", gn.dns("*.a.test"), gn.dns("x.a.test"), false, false],
   ["DNS, everything", gn.dns("a.test"), gn.dns(""), true, false],
   ["DNS, a trailing dot", gn.dns("a.test."), gn.dns("a.test"), false, false],
+  ["DNS, a constraint that is none", gn.dns("a.test"), gn.dns("*.test"), false, false],
   ["DNS, an empty name", gn.dns(""), gn.dns("a.test"), false, false],
   // IP
   ["IPv4 in the net", gn.ip(10, 1, 2, 3), gn.ip(10, 0, 0, 0, 255, 0, 0, 0), true, false],
