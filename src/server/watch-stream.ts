@@ -1,6 +1,6 @@
 /** One open watch stream: remembers that something happened until its handler asks, so memory stays bounded. */
 
-/** What a handler is woken for. `replaced`: the agent opened newer streams and this one must go. */
+/** What a handler is woken for. `replaced`: the stream must end, for a newer one or for good. */
 export type WatchEvent = "changed" | "recheck" | "heartbeat" | "replaced";
 
 /** Latest state wins: any number of changes between two looks is one. */

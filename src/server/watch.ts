@@ -30,7 +30,7 @@ const POLL_MS = 5_000;
 /** Events read at a time. */
 const BATCH = 500;
 
-/** Streams open and close through it; `run` keeps them informed. */
+/** Streams open and close through it; `run` keeps them informed, and ends them when it ends. */
 export class WatchHub implements Runnable {
   readonly #deps: WatchHubDeps;
   /** Oldest first, per agent. */
@@ -79,6 +79,8 @@ export class WatchHub implements Runnable {
     } finally {
       ended();
       unsubscribe();
+      // Nothing will be told any more: agents should ask elsewhere, and not hold up our end.
+      for (const streams of this.#streams.values()) for (const stream of streams) stream.replace();
     }
   }
 

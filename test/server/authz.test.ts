@@ -35,9 +35,13 @@ const DEFINED = SERVICES.flatMap((service) => Object.values(service).map(({ path
 const SPEC: Readonly<Record<string, readonly CallerKind[]>> = {
   ...Object.fromEntries(
     [
-      ...["agent.v1.Agent/RenewAgent", "agent.v1.Agent/PostStatus", "svid.v1.SVID/BatchNewX509SVID"],
-      ...["svid.v1.SVID/NewJWTSVID", "svid.v1.SVID/BatchNewWITSVID"],
-      ...["entry.v1.Entry/GetAuthorizedEntries", "entry.v1.Entry/SyncAuthorizedEntries"],
+      "agent.v1.Agent/RenewAgent",
+      "agent.v1.Agent/PostStatus",
+      "svid.v1.SVID/BatchNewX509SVID",
+      "svid.v1.SVID/NewJWTSVID",
+      "svid.v1.SVID/BatchNewWITSVID",
+      "entry.v1.Entry/GetAuthorizedEntries",
+      "entry.v1.Entry/SyncAuthorizedEntries",
     ].map((name) => [`/spire.api.server.${name}`, ["agent"]]),
   ),
   "/holdfast.server.v1.Watch/WatchAuthorized": ["agent"],

@@ -112,7 +112,12 @@ describe("a call", () => {
     const details = new Uint8Array([1]);
     let ran = false;
     const { start, lines } = setup(
-      { kind: "single", run: () => void (ran = true) },
+      {
+        kind: "single",
+        run() {
+          ran = true;
+        },
+      },
       {
         authorizer: { authorize: () => Promise.reject(error) },
         details: (thrown) => (thrown === error ? details : undefined),
@@ -133,7 +138,12 @@ describe("a call", () => {
 
   test("that is cancelled while it is authorized never reaches its handler", async () => {
     let ran = false;
-    const { start, guard } = setup({ kind: "single", run: () => void (ran = true) });
+    const { start, guard } = setup({
+      kind: "single",
+      run() {
+        ran = true;
+      },
+    });
     const call = start();
     call.onCancel?.();
     await settle();
@@ -196,7 +206,7 @@ describe("a call", () => {
 
 describe("a stream", () => {
   test("keeps its messages in order although they come before it is authorized", async () => {
-    let allow = (_: Authorized): void => {};
+    let allow: ((authorized: Authorized) => void) | undefined;
     const seen: string[] = [];
     const { open } = setup(
       {
@@ -225,7 +235,7 @@ describe("a stream", () => {
     expect(seen).toEqual([]);
     // The transport reads no further until then.
     expect(taken).toBe(false);
-    allow({ as: "any" });
+    allow?.({ as: "any" });
     await settle();
     expect(seen).toEqual(["one", "end"]);
     expect(taken).toBe(true);

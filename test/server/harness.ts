@@ -8,6 +8,7 @@ import { onTestFinished } from "vitest";
 import type { ServerNodeAttestor } from "../../src/attestors/node.ts";
 import { JoinTokenServerAttestor } from "../../src/attestors/join-token/server.ts";
 import type { LogFields, Logger } from "../../src/lib/log.ts";
+import { WatchableValue } from "../../src/lib/watchable.ts";
 import { noMetrics } from "../../src/lib/metrics.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { createCsr } from "../../src/pki/csr.ts";
@@ -16,7 +17,6 @@ import { pemEncode } from "../../src/pki/pem.ts";
 import { CaManager } from "../../src/server/ca/manager.ts";
 import { SvidIssuer } from "../../src/server/ca/issuer.ts";
 import { MemoryKeyManager } from "../../src/server/ca/memory-key-manager.ts";
-import { ServerSvid } from "../../src/server/ca/server-svid.ts";
 import { openSqliteDataStore } from "../../src/server/datastore/sqlite/datastore.ts";
 import { AuthorizedEntries } from "../../src/server/entries/authorized-entries.ts";
 import { createServer, type ServerDeps, type ServerOptions } from "../../src/server/server.ts";
@@ -24,7 +24,7 @@ import { PermissionDeniedDetails, PermissionDeniedDetails_Reason } from "../../s
 import { Status } from "../../src/gen/google/rpc/status.ts";
 import { AgentService } from "../../src/gen/spire/api/server/agent/v1/agent.ts";
 import type { X509SVID } from "../../src/gen/spire/api/types/x509svid.ts";
-import type { SpiffeId } from "../../src/spiffe/id.ts";
+import { type SpiffeId, serverId } from "../../src/spiffe/id.ts";
 import type { Der, X509Svid } from "../../src/spiffe/svid.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
 import { TD } from "../fakes/entries.ts";
@@ -89,8 +89,14 @@ export async function startServer(given: TestServerOptions = {}) {
     x509SvidTtlMs: 6 * 3_600_000,
     agentTtlMs: day,
   });
-  const ownSvid = new ServerSvid({ issuer, active: ca.active, clock, random: systemRandom, log, trustDomain: TD });
-  await ownSvid.initialize();
+  const ownSvid = new WatchableValue<X509Svid | undefined>(undefined);
+  /** Gives the server a new SVID of its own. */
+  const renewOwnSvid = async (): Promise<void> => {
+    const privateKey = await generateKey("ec-p256");
+    const { chain, notBefore, notAfter } = await issuer.issueServerSvid({ spki: spkiOf(privateKey) });
+    ownSvid.set({ spiffeId: serverId(TD), chain, privateKey, notBefore, notAfter });
+  };
+  await renewOwnSvid();
   const index = new AuthorizedEntries({ store, clock, log, trustDomain: TD });
   await index.load();
 
@@ -103,7 +109,7 @@ export async function startServer(given: TestServerOptions = {}) {
       datastore: store,
       issuer,
       caHealth: () => ca.health(),
-      svid: ownSvid.svid,
+      svid: ownSvid,
       index,
       attestors: [new JoinTokenServerAttestor(TD), ...(given.attestors ?? [])],
       ...given.deps,
@@ -125,19 +131,25 @@ export async function startServer(given: TestServerOptions = {}) {
   const controller = new AbortController();
   const running = server.run(controller.signal);
   const closers: (() => void)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const close of closers.splice(0)) close();
+  /** Stops the server, then its clients. Returns whether calls in progress had to be waited for. */
+  const stop = async (): Promise<"at once" | "after a while"> => {
     controller.abort();
+    const state = { done: false };
+    void running
+      .catch(() => {})
+      .finally(() => {
+        state.done = true;
+      });
+    const until = Date.now() + 250;
+    while (!state.done && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
+    const outcome = state.done ? "at once" : "after a while";
     // Calls in progress are given time by a clock that nobody moves but us.
-    const ended = running.catch(() => {});
-    let done = false;
-    void ended.finally(() => {
-      done = true;
-    });
-    while (!done) {
+    while (!state.done) {
       await clock.advance(60_000);
       await new Promise((resolve) => setImmediate(resolve));
     }
+    for (const close of closers.splice(0)) close();
+    return outcome;
   };
   onTestFinished(async () => {
     await stop();
@@ -178,6 +190,7 @@ export async function startServer(given: TestServerOptions = {}) {
     ca,
     issuer,
     ownSvid,
+    renewOwnSvid,
     index,
     lines,
     port,
@@ -201,8 +214,8 @@ export function identity(svid: X509Svid | undefined): Pick<ConnectionOptions, "k
 
 interface Definition<Request, Response> {
   readonly path: string;
-  requestSerialize(request: Request): Buffer;
-  responseDeserialize(bytes: Buffer): Response;
+  readonly requestSerialize: (request: Request) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
 /** A call that failed, as the peer sees it. */

@@ -313,7 +313,7 @@ describe("an attestor", () => {
       code: GrpcCode.INTERNAL,
       details: "internal error",
     });
-    expect(server.lines.some(({ fields }) => fields["error"] === "secret")).toBe(true);
+    expect(server.lines.some(({ fields }) => fields.error === "secret")).toBe(true);
   });
 });
 

@@ -390,7 +390,7 @@ test("each item of a batch has its line in the audit log, without selectors", as
   await create(server, message({ id: "e" }), message({ id: "f", selectors: [] }));
   const audits = server.lines.filter(({ message: text }) => text === "API accessed").map(({ fields }) => fields);
   // In the order in which the items were done.
-  audits.sort((a, b) => String(a["entry_id"]).localeCompare(String(b["entry_id"])));
+  audits.sort((a, b) => String(a.entry_id).localeCompare(String(b.entry_id)));
   expect(audits).toMatchObject([
     { method: "BatchCreateEntry", entry_id: "e", spiffe_id: "spiffe://example.org/web", status: "success" },
     { method: "BatchCreateEntry", entry_id: "f", status: "error", status_code: "InvalidArgument" },
