@@ -4,6 +4,13 @@ import type { LogFields, Logger } from "../lib/log.ts";
 import type { Authorized } from "./authz.ts";
 import type { Caller } from "./caller.ts";
 
+/** What the log says of each call. */
+export interface AuditedCall {
+  readonly method: string;
+  readonly caller: Caller;
+  readonly letInAs: Authorized | undefined;
+}
+
 /** Writes audit lines, or nothing when the log is off. */
 export class AuditLog {
   readonly #log: Logger | undefined;
@@ -13,9 +20,14 @@ export class AuditLog {
     this.#log = log;
   }
 
-  /** Writes one line. */
-  write(call: LogFields, fields: LogFields, status: GrpcStatus): void {
-    this.#log?.info("API accessed", { type: "audit", ...call, ...fields, ...statusFields(status) });
+  /** Writes one line about a call, or an item of it. */
+  write(call: AuditedCall, fields: LogFields, status: GrpcStatus): void {
+    this.#log?.info("API accessed", {
+      type: "audit",
+      ...callFields(call.method, call.caller, call.letInAs),
+      ...fields,
+      ...statusFields(status),
+    });
   }
 }
 

@@ -73,8 +73,7 @@ export class Guard {
     this.#hooks = {
       authorize: (method, caller) => deps.authorizer.authorize(method, caller),
       takeTokens: (call, cost, signal) => this.#takeTokens(call, cost, signal),
-      item: (call, fields, status) =>
-        deps.audit.write(callFields(call.method, call.caller, call.letInAs), fields, status),
+      item: (call, fields, status) => deps.audit.write(call, fields, status),
       ended: (call, status) => this.#ended(call, status),
     };
   }
@@ -143,13 +142,12 @@ export class Guard {
     call.disarm?.();
     this.#running[poolOf(call.caller)]--;
     this.#metrics.ended(call.method, status.code, this.#deps.clock.monotonic() - call.startedAt);
-    const fields = callFields(call.method, call.caller, call.letInAs);
     const failed = status.code !== GrpcCode.OK;
-    if (failed || !call.auditedItems) this.#deps.audit.write(fields, call.auditFields, status);
+    if (failed || !call.auditedItems) this.#deps.audit.write(call, call.auditFields, status);
     if (!failed) return;
     const { log } = this.#deps;
     const line = {
-      ...fields,
+      ...callFields(call.method, call.caller, call.letInAs),
       status_code: grpcCodeName(status.code),
       error: call.error === undefined ? status.message : errorText(call.error),
     };
