@@ -8,6 +8,7 @@ import { createCsr } from "../pki/csr.ts";
 import { generateKey } from "../pki/keys.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import { AGENT_KEY_TYPE, type AgentIdentity, acceptAgentSvid } from "./agent-identity.ts";
+import { authoritiesOf } from "./issued-svid.ts";
 import type { ServerClient } from "./server-client.ts";
 
 /** What an attestation needs. */
@@ -49,7 +50,7 @@ export async function attestNode(
     signal,
   );
   const bundle = await fetchBundle(deps, client, trust, signal);
-  const svid = acceptAgentSvid({ chain, privateKey, bundle, now: clock.now() });
+  const svid = acceptAgentSvid({ chain, privateKey, authorities: authoritiesOf(bundle), now: clock.now() });
   return { identity: { svid, reattestable }, bundle };
 }
 

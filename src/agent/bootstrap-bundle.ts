@@ -130,6 +130,8 @@ async function get(url: URL, dispatcher: Dispatcher, signal: AbortSignal): Promi
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
     });
+    // Letting go of an unread body is no error of ours, but the stream reports it as one.
+    response.body.on("error", () => {});
     if (response.statusCode !== 200) {
       response.body.destroy();
       throw new AgentError("UNAVAILABLE", `it answered ${response.statusCode}`);

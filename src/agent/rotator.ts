@@ -12,6 +12,7 @@ import { AGENT_KEY_TYPE, type AgentIdentity, acceptAgentSvid } from "./agent-ide
 import type { AgentState } from "./agent-state.ts";
 import type { Attested } from "./attest.ts";
 import type { AgentHealth } from "./health.ts";
+import { authoritiesOf } from "./issued-svid.ts";
 import { renewalTime } from "./renewal-time.ts";
 import { isDisconnected } from "./retry-delay.ts";
 import {
@@ -193,7 +194,8 @@ export class Rotator {
     const csr = await createCsr({ privateKey });
     const chain = await link.use((client) => client.renewAgent(csr, signal), signal);
     const expectedId = current.svid.spiffeId;
-    const svid = acceptAgentSvid({ chain, privateKey, bundle: state.bundle, expectedId, now: clock.now() });
+    const authorities = authoritiesOf(state.bundle);
+    const svid = acceptAgentSvid({ chain, privateKey, authorities, expectedId, now: clock.now() });
     return { svid, reattestable: current.reattestable };
   }
 

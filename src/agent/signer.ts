@@ -12,7 +12,7 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { Der } from "../spiffe/svid.ts";
 import type { AgentHealth } from "./health.ts";
-import { acceptIssuedSvid } from "./issued-svid.ts";
+import { acceptIssuedSvid, authoritiesOf } from "./issued-svid.ts";
 import { renewalTime } from "./renewal-time.ts";
 import { isDisconnected, retryDelay } from "./retry-delay.ts";
 import type { ServerLink } from "./server-link.ts";
@@ -43,7 +43,7 @@ const MAX_BATCH = 500;
 const MAX_RSA_BATCH = 16;
 /** Keys being made at once: the pool's threads are shared with files and names. */
 const PARALLEL_KEYS = 8;
-/** Chains judged before callers of the agent get a turn: some five milliseconds. */
+/** Chains judged before callers of the agent get a turn: a few milliseconds. */
 const CHAINS_PER_TURN = 8;
 /** Waits are cut to this, because timers stand still while a host sleeps. */
 const LONGEST_WAIT_MS = 60_000;
@@ -151,6 +151,7 @@ export class Signer {
   /** What the server sent must be trusted by the bundle that workloads get with it. */
   async #accept(results: readonly SignedRequest[], signal: AbortSignal): Promise<void> {
     const { cache, clock, random } = this.#deps;
+    const authorities = authoritiesOf(cache.bundle);
     const issued: IssuedSvid[] = [];
     const refused: { readonly entry: AuthorizedEntry; readonly error: unknown }[] = [];
     for (const [index, result] of results.entries()) {
@@ -160,7 +161,7 @@ export class Signer {
         if (!result.ok) throw result.error;
         const now = clock.now();
         const expectedId = entry.spiffeId;
-        const svid = acceptIssuedSvid({ chain: result.chain, privateKey, bundle: cache.bundle, expectedId, now });
+        const svid = acceptIssuedSvid({ chain: result.chain, privateKey, authorities, expectedId, now });
         const rotateAt = renewalTime(svid, now, () => random.unit(), this.#deps.availabilityTargetMs);
         issued.push({ entry, svid, rotateAt });
         this.#failures.delete(entry.entryId);

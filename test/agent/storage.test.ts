@@ -151,7 +151,7 @@ describe("files that are not believed", () => {
       (text) => text.replace('"reattestable":false', '"reattestable":true'),
     ],
     ["a member more", "damaged", (text) => change(text, (json) => Object.assign(json, { extra: 1 }))],
-    ["a checksum gone", "damaged", (text) => change(text, (json) => delete json["sha256"])],
+    ["a checksum gone", "damaged", (text) => change(text, (json) => delete json.sha256)],
     ["of a newer version", "newer-version", (text) => change(text, (json) => Object.assign(json, { version: 2 }))],
     ["SPIRE's own", "foreign", () => spireFile],
     ["a list", "foreign", () => "[]"],

@@ -66,7 +66,7 @@ describe("entries", () => {
     await using agent = await startAgent(site);
     await agent.expectIds(["unix:uid:1"], ["/good"]);
     for (const id of ["foreign", "reserved", "bare", "bad-path", "no-id", "bad-selector"]) {
-      expect(agent.log.lines.some(({ fields }) => fields["entry_id"] === id)).toBe(true);
+      expect(agent.log.lines.some(({ fields }) => fields.entry_id === id)).toBe(true);
     }
   });
 
@@ -232,7 +232,7 @@ describe("signing", () => {
     await agent.expectIds(["unix:uid:1"], ["/good"]);
     await until(() => !agent.value("unix:uid:1").pending);
     expect(agent.agent.health.facts.value.problems.get("signing")).toContain("1 entries");
-    expect(agent.log.lines.some(({ fields }) => fields["entry_id"] === "bad")).toBe(true);
+    expect(agent.log.lines.some(({ fields }) => fields.entry_id === "bad")).toBe(true);
     server.state.entries.delete("bad");
     await until(() => !agent.agent.health.facts.value.problems.has("signing"));
   });

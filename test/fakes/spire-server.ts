@@ -53,6 +53,8 @@ export interface FakeServerState {
 /** Options of `FakeSpireServer.start`. */
 export interface FakeServerOptions {
   readonly trustDomain: TrustDomain;
+  /** The CA that signs; a fresh one by default. */
+  readonly ca?: TestCa;
   /** The ID in the server's certificate, if not the right one. */
   readonly ownId?: SpiffeId;
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
@@ -92,7 +94,7 @@ export class FakeSpireServer implements AsyncDisposable {
   }
 
   static async start(options: FakeServerOptions): Promise<FakeSpireServer> {
-    const server = new FakeSpireServer(options, await TestCa.create(options.trustDomain));
+    const server = new FakeSpireServer(options, options.ca ?? (await TestCa.create(options.trustDomain)));
     await server.start();
     return server;
   }

@@ -1,7 +1,7 @@
 /** A real CA for tests of the agent: P-256, in memory. */
 import type { KeyObject } from "node:crypto";
 import { systemRandom } from "../../src/lib/random.ts";
-import { type IssuingCa, issueX509Svid, randomSerial, selfSignCa } from "../../src/pki/issue.ts";
+import { type IssuingCa, issueCa, issueX509Svid, randomSerial, selfSignCa } from "../../src/pki/issue.ts";
 import { generateKey, spkiOf } from "../../src/pki/keys.ts";
 import { signerFor } from "../../src/pki/signer.ts";
 import { emptyBundle, type TrustBundle } from "../../src/spiffe/bundle.ts";
@@ -37,13 +37,29 @@ export class TestCa {
     return new TestCa(trustDomain, { certificate, chain: [], notAfter, signer });
   }
 
+  /** A CA below this one, whose chains show it. */
+  async subordinate(now = Date.now()): Promise<TestCa> {
+    const signer = signerFor(await generateKey("ec-p256"));
+    const notAfter = now + 20 * 24 * HOUR;
+    const certificate = await issueCa(this.#issuing, {
+      spki: signer.publicKeySpki,
+      trustDomain: this.trustDomain,
+      subject: { country: ["US"], organization: ["SPIFFE"], organizationalUnit: ["DOWNSTREAM-1"], commonName: "" },
+      notBefore: now - 12 * HOUR,
+      notAfter,
+      serial: randomSerial(systemRandom),
+    });
+    return new TestCa(this.trustDomain, { certificate, chain: [certificate], notAfter, signer });
+  }
+
   /** A chain for a key. */
   async issue(
     spiffeId: SpiffeId,
     spki: Uint8Array,
     life: { readonly notBefore: number; readonly notAfter: number },
   ): Promise<Der[]> {
-    return [await issueX509Svid(this.#issuing, { spiffeId, spki, ...life, serial: randomSerial(systemRandom) })];
+    const serial = randomSerial(systemRandom);
+    return [await issueX509Svid(this.#issuing, { spiffeId, spki, ...life, serial }), ...this.#issuing.chain];
   }
 
   /** An SVID with a key of its own. */
