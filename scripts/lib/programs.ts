@@ -3,6 +3,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
+import { isServing } from "./local-rpc.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -122,6 +123,8 @@ export interface SiteOptions {
   readonly agentSections?: string;
   /** `KeyManager "disk"` unless `memory`. */
   readonly keyManager?: "memory";
+  /** Whether callers are told apart by the path and hash of their programs. Default: true. */
+  readonly discoverWorkloadPath?: boolean;
 }
 
 /** Makes the folders and configuration files of a server and an agent below `folder`. They are SPIRE's files too. */
@@ -173,7 +176,7 @@ ${options.agent ?? ""}
 plugins {
   KeyManager ${memory ? '"memory" { plugin_data {} }' : `"disk" { plugin_data { directory = "${folder}/agent" } }`}
   NodeAttestor "join_token" { plugin_data {} }
-  WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }
+  WorkloadAttestor "unix" { plugin_data { discover_workload_path = ${options.discoverWorkloadPath ?? true} } }
 }
 ${options.agentSections ?? ""}
 `,
@@ -193,10 +196,7 @@ export async function startServer(
     ["run", "-config", site.serverConfig, ...args],
     join(site.folder, "server.log"),
   );
-  await daemon.until(
-    "healthy answer",
-    async () => (await run(program, ["healthcheck", "-socketPath", site.serverSocket])).status === 0,
-  );
+  await daemon.until("healthy answer", () => isServing(site.serverSocket));
   return daemon;
 }
 
@@ -212,10 +212,7 @@ export async function startAgent(
     ["run", "-config", site.agentConfig, ...args],
     join(site.folder, "agent.log"),
   );
-  await daemon.until(
-    "healthy answer",
-    async () => (await run(program, ["healthcheck", "-socketPath", site.agentSocket])).status === 0,
-  );
+  await daemon.until("healthy answer", () => isServing(site.agentSocket));
   return daemon;
 }
 

@@ -10,7 +10,7 @@ let pair: Pair;
 beforeAll(async () => {
   pair = await Pair.start();
   await pair.createEntry(ID, [`unix:uid:${SELF}`]);
-  await pair.fetchUntil("SVID", ({ status }) => status === 0);
+  await pair.untilServed(ID);
 });
 afterAll(async () => {
   await pair?.[Symbol.asyncDispose]();

@@ -6,7 +6,11 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import type { MethodDefinition } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
+import { call, RpcError, withClient } from "../../src/cli/rpc-client.ts";
+import { EntryService } from "../../src/gen/spire/api/server/entry/v1/entry.ts";
+import { Entry } from "../../src/gen/spire/api/types/entry.ts";
 import { Pair, PROGRAMS, run, SELF, startAgent, startServer } from "./support.ts";
 
 const ROUNDS = 50;
@@ -28,60 +32,71 @@ class Load {
   readonly unknown = new Set<string>();
   /** Told to go, but the answer was lost. */
   readonly leaving = new Set<string>();
-  #running = true;
-  #counter = 0;
   readonly #pair: Pair;
-  readonly done: Promise<void>;
+  readonly #random: () => number;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  #counter = 0;
 
   constructor(pair: Pair, random: () => number) {
     this.#pair = pair;
-    this.done = this.#run(random);
+    this.#random = random;
+    this.#done = this.#run();
   }
 
-  stop(): Promise<void> {
-    this.#running = false;
-    return this.done;
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
   }
 
-  async #run(random: () => number): Promise<void> {
-    const { site, agentId } = this.#pair;
-    while (this.#running) {
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
       const [oldest] = this.acknowledged;
-      if (oldest !== undefined && random() < 0.3) {
-        this.acknowledged.delete(oldest);
-        this.leaving.add(oldest);
-        const outcome = await run(PROGRAMS.server, [
-          "entry",
-          "delete",
-          "-socketPath",
-          site.serverSocket,
-          "-entryID",
-          oldest,
-        ]);
-        if (outcome.status === 0) this.leaving.delete(oldest);
-        continue;
-      }
-      const id = `load-${this.#counter++}`;
-      this.unknown.add(id);
-      const outcome = await run(PROGRAMS.server, [
-        "entry",
-        "create",
-        "-socketPath",
-        site.serverSocket,
-        "-entryID",
-        id,
-        "-parentID",
-        agentId,
-        "-spiffeID",
-        `spiffe://example.org/${id}`,
-        "-selector",
-        `unix:uid:${SELF}`,
-        "-x509SVIDTTL",
-        "4",
-      ]);
-      if (outcome.status !== 0) continue;
-      this.unknown.delete(id);
-      this.acknowledged.add(id);
+      const acknowledged =
+        oldest !== undefined && this.#random() < 0.4 ? await this.#remove(oldest) : await this.#create();
+      // While the server is down there is nothing to do but to ask again.
+      if (!acknowledged) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async #remove(id: string): Promise<boolean> {
+    this.acknowledged.delete(id);
+    this.leaving.add(id);
+    const gone = await this.#ask(EntryService.batchDeleteEntry, { ids: [id] });
+    if (gone) this.leaving.delete(id);
+    return gone;
+  }
+
+  async #create(): Promise<boolean> {
+    const id = `load-${this.#counter++}`;
+    const { site, agentId } = this.#pair;
+    this.unknown.add(id);
+    const entry = Entry.fromPartial({
+      id,
+      spiffeId: { trustDomain: site.trustDomain, path: `/${id}` },
+      parentId: { trustDomain: site.trustDomain, path: agentId.slice(`spiffe://${site.trustDomain}`.length) },
+      selectors: [{ type: "unix", value: `uid:${SELF}` }],
+      x509SvidTtl: 4,
+    });
+    const made = await this.#ask(EntryService.batchCreateEntry, { entries: [entry], outputMask: undefined });
+    if (!made) return false;
+    this.unknown.delete(id);
+    this.acknowledged.add(id);
+    return true;
+  }
+
+  async #ask<Req, Res extends { results: { status: { code: number } | undefined }[] }>(
+    method: MethodDefinition<Req, Res>,
+    request: Req,
+  ): Promise<boolean> {
+    try {
+      const { results } = await withClient(this.#pair.site.serverSocket, (client) =>
+        call(client, method, request, { deadline: Date.now() + 5_000 }),
+      );
+      return results.every(({ status }) => status?.code === 0);
+    } catch (error) {
+      if (error instanceof RpcError) return false;
+      throw error;
     }
   }
 }
@@ -125,7 +140,7 @@ test("fifty kills lose nothing that was acknowledged", async () => {
       `seed ${seed}: ${id} came back`,
     ).toBe(true);
   }
-  await pair.fetchUntil("SVID", ({ stdout }) => stdout.includes(ID));
+  await pair.untilServed(ID);
   const agents = await run(PROGRAMS.server, ["agent", "count", "-socketPath", pair.site.serverSocket]);
   expect(agents.stdout).toBe("1 attested agent\n");
   const strays = ["agent", "server"].flatMap((name) =>

@@ -5,20 +5,8 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import {
-  admin,
-  enroll,
-  Folder,
-  fetchX509,
-  idsOf,
-  isDenied,
-  makeSite,
-  Pair,
-  PROGRAMS,
-  run,
-  SELF,
-  startServer,
-} from "./support.ts";
+import { isServing } from "../../scripts/lib/local-rpc.ts";
+import { admin, enroll, Folder, makeSite, Pair, PROGRAMS, run, SELF, startServer } from "./support.ts";
 
 const ID = "spiffe://example.org/web";
 
@@ -36,11 +24,11 @@ const spireAgent = onPath("spire-agent");
 /** Registers, fetches with both programs' own command, removes. */
 async function serveOneWorkload(pair: Pair): Promise<void> {
   const entryId = await pair.createEntry(ID, [`unix:uid:${SELF}`]);
-  expect(idsOf(await pair.fetchUntil("SVID", ({ status }) => status === 0))).toEqual([ID]);
+  await pair.untilServed(ID);
   const fetched = await run(pair.programs.agent, ["api", "fetch", "x509", "-socketPath", pair.site.agentSocket]);
   expect(fetched.stdout).toMatch(/^Received 1 svid after .*\n\nSPIFFE ID:\t\tspiffe:\/\/example\.org\/web\n/);
   await pair.deleteEntry(entryId);
-  await pair.fetchUntil("refusal", isDenied);
+  await pair.untilDenied();
 }
 
 describe("a stock spire-agent with holdfast-server", () => {
@@ -214,10 +202,10 @@ describe("the administration commands of each side on the other's socket", () =>
       await admin(pair.site, ["agent", "show", "-spiffeID", pair.agentId]),
     );
     await pair.createEntry(ID, [`unix:uid:${SELF}`]);
-    await pair.fetchUntil("SVID", ({ status }) => status === 0);
+    await pair.untilServed(ID);
     expect(await say(["agent", "ban", "-spiffeID", pair.agentId])).toBe("Agent banned successfully\n");
     expect(await say(["agent", "list", "-banned", "true"])).toContain("Banned            : true\n");
-    await pair.agent.until("end of serving", async () => (await fetchX509(pair.site)).status !== 0);
+    await pair.agent.until("end of serving", async () => !(await isServing(pair.site.agentSocket)));
     expect(await say(["agent", "evict", "-spiffeID", pair.agentId])).toBe("Agent evicted successfully\n");
   }, 60_000);
 });

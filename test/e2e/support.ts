@@ -2,6 +2,7 @@
 import { chmodSync, copyFileSync, linkSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fetchIds } from "../../scripts/lib/local-rpc.ts";
 import {
   admin,
   Daemon,
@@ -110,11 +111,11 @@ export class Pair implements AsyncDisposable {
   ): Promise<void> {
     const entryId = await this.createEntry(spiffeId, selectors, more);
     try {
-      await this.fetchUntil("SVID", ({ status }) => status === 0);
+      await this.untilServed(spiffeId);
       await work(entryId);
     } finally {
       await run(this.programs.server, ["entry", "delete", "-entryID", entryId, "-socketPath", this.site.serverSocket]);
-      await this.fetchUntil("refusal", isDenied);
+      await this.untilDenied();
     }
   }
 
@@ -122,14 +123,17 @@ export class Pair implements AsyncDisposable {
     await admin(this.site, ["entry", "delete", "-entryID", entryId], this.programs.server);
   }
 
-  /** Fetches until `wanted` holds; the last outcome is in the error when it never does. */
-  async fetchUntil(what: string, wanted: (outcome: Outcome) => boolean, how: FetchOptions = {}): Promise<Outcome> {
-    let last: Outcome | undefined;
-    await this.agent.until(what, async () => {
-      last = await fetchX509(this.site, how);
-      return wanted(last);
+  /** Waits until this process has the identity. */
+  async untilServed(spiffeId: string): Promise<void> {
+    await this.agent.until(spiffeId, async () => {
+      const answer = await fetchIds(this.site.agentSocket);
+      return typeof answer !== "number" && answer.includes(spiffeId);
     });
-    return last as Outcome;
+  }
+
+  /** Waits until this process has no identity. */
+  async untilDenied(): Promise<void> {
+    await this.agent.until("refusal", async () => (await fetchIds(this.site.agentSocket)) === PERMISSION_DENIED);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -138,6 +142,8 @@ export class Pair implements AsyncDisposable {
     this.#folder[Symbol.dispose]();
   }
 }
+
+const PERMISSION_DENIED = 7;
 
 /** Who fetches. */
 export interface FetchOptions {
