@@ -36,7 +36,9 @@ const key = (index: number): Record<string, unknown> =>
   (JSON.parse(formatBundle(bundle, "spiffe")) as { keys: Record<string, unknown>[] }).keys[index]!;
 const x509Key = key(0);
 const jwt = key(2);
-const base64url = (length: number): string => Buffer.alloc(length, 1).toString("base64url");
+/** A part of the JWT key's two coordinates, joined. */
+const point = (from: number, to: number): string =>
+  Buffer.from(spkiOf(jwtKey)).subarray(-64).subarray(from, to).toString("base64url");
 const without = (object: object, member: string) =>
   Object.fromEntries(Object.entries(object).filter(([name]) => name !== member));
 
@@ -133,7 +135,7 @@ describe("malformed", () => {
       },
     ],
     ["missing coordinate", { keys: [without(jwt, "y")] }],
-    ["coordinates of different lengths", { keys: [{ ...jwt, x: base64url(31), y: base64url(33) }] }],
+    ["coordinates that are divided elsewhere", { keys: [{ ...jwt, x: point(0, 31), y: point(31, 64) }] }],
     ["short coordinate", { keys: [{ ...jwt, x: "AA" }] }],
     ["coordinate in plain base64", { keys: [{ ...jwt, x: `${"A".repeat(42)}+` }] }],
     ["point off the curve", { keys: [{ ...jwt, x: jwt.y }] }],
