@@ -53,7 +53,10 @@ export interface IssueTerms {
 
 /** Longest common name (RFC 5280 appendix A, ub-common-name). */
 const MAX_COMMON_NAME = 64;
+/** One less than RFC 5280 4.1.2.2 allows, because a leading zero may be added. */
 const MAX_SERIAL_BYTES = 19;
+/** The last second that a certificate can express (RFC 5280 4.1.2.5). */
+const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
 const LEAF_EXTENSIONS: readonly Uint8Array[] = [
   keyUsage("digitalSignature", "keyEncipherment", "keyAgreement"),
   extKeyUsage(Oid.serverAuth, Oid.clientAuth),
@@ -171,6 +174,7 @@ function parentOf(certificate: Der): Parent {
 }
 
 async function sign({ name, keyId, signer }: Issuer, o: Contents): Promise<Der> {
+  if (!(o.notBefore >= 0 && o.notAfter <= LAST_TIME)) throw refused("the validity is outside of 1970 to 9999");
   if (!(o.notBefore < o.notAfter)) throw refused("the certificate would have expired before it is valid");
   if (o.serial.length > MAX_SERIAL_BYTES || !o.serial.some((byte) => byte !== 0)) throw refused("bad serial number");
   const extensions = [...o.extensions, subjectKeyIdentifier(subjectKeyId(o.spki)), authorityKeyIdentifier(keyId)];

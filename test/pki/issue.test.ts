@@ -151,6 +151,10 @@ describe("not signed", () => {
     rejects({ dnsNames: ["a.test", name] }, "INVALID_ARGUMENT"),
   );
   test("a validity that ends before it begins", () => rejects({ notBefore: NOW, notAfter: NOW }, "INVALID_ARGUMENT"));
+  test.each([Number.POSITIVE_INFINITY, Number.NaN, Date.UTC(10000, 0, 1)])("a CA that ends at %d", async (notAfter) => {
+    const made = selfSignCa({ ...caTerms, notAfter, signer, trustDomain, subject });
+    await expect(made).rejects.toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+  });
   test("a validity beyond an expired CA", () =>
     rejects({ notBefore: NOW + 2 * DAY, notAfter: NOW + 3 * DAY }, "INVALID_ARGUMENT"));
   test.each([[[]], [[0, 0]], [Array.from({ length: 20 }, () => 1)]])("serial %j", (bytes) =>
