@@ -8,7 +8,9 @@ import type { BidiHandler, Call, Method, MethodTable } from "../lib/rpc/transpor
 import { type AuditLog, callFields } from "./audit.ts";
 import type { Authorizer } from "./authz.ts";
 import type { Caller } from "./caller.ts";
+import { type CallLimits, type CallPool, CallPools, DEFAULT_CALL_LIMITS, poolOf } from "./call-pools.ts";
 import { type CallHooks, GuardedCall } from "./guarded-call.ts";
+import { LogGate } from "./log-gate.ts";
 import type { RateLimiter } from "./rate-limit.ts";
 import { overloaded } from "./refused.ts";
 import { RequestMetrics } from "./request-metrics.ts";
@@ -27,23 +29,11 @@ export interface GuardDeps {
   readonly details: (error: unknown) => Uint8Array | undefined;
 }
 
-/** Calls in progress at a time, by who makes them, so that strangers cannot keep agents out, nor agents the operator. */
-export interface GuardLimits {
-  /** From the admin socket. */
-  readonly local: number;
-  /** From TLS peers with an SVID. */
-  readonly identified: number;
-  /** From TLS peers without a certificate. */
-  readonly anonymous: number;
-}
-
-/** Bounds that hold a thousand agents returning at once. */
-export const DEFAULT_GUARD_LIMITS: GuardLimits = { local: 500, identified: 4_000, anonymous: 1_000 };
-
 /** Milliseconds that a call may take. Streams of agents end by themselves before. */
-const LONGEST_CALL_MS: Readonly<Record<keyof GuardLimits, number>> = {
+const LONGEST_CALL_MS: Readonly<Record<CallPool, number>> = {
   local: 300_000,
   identified: 240_000,
+  watching: 240_000,
   anonymous: 120_000,
 };
 
@@ -61,14 +51,15 @@ const OUR_FAULTS: ReadonlySet<GrpcCode> = new Set([
 /** Wraps handlers. */
 export class Guard {
   readonly #deps: GuardDeps;
-  readonly #limits: GuardLimits;
+  readonly #pools: CallPools;
   readonly #metrics: RequestMetrics;
-  readonly #running = { local: 0, identified: 0, anonymous: 0 };
+  readonly #denials: LogGate;
   readonly #hooks: CallHooks;
 
-  constructor(deps: GuardDeps, limits: GuardLimits = DEFAULT_GUARD_LIMITS) {
+  constructor(deps: GuardDeps, limits: CallLimits = DEFAULT_CALL_LIMITS) {
     this.#deps = deps;
-    this.#limits = limits;
+    this.#pools = new CallPools(limits);
+    this.#denials = new LogGate(deps.clock);
     this.#metrics = new RequestMetrics(deps.metrics);
     this.#hooks = {
       authorize: (method, caller) => deps.authorizer.authorize(method, caller),
@@ -80,7 +71,7 @@ export class Guard {
 
   /** Calls in progress. */
   get running(): number {
-    return this.#running.local + this.#running.identified + this.#running.anonymous;
+    return this.#pools.running;
   }
 
   /** The methods as a transport may serve them to anyone. */
@@ -115,14 +106,16 @@ export class Guard {
 
   /** Lets the call in and starts its handler, or ends it. Never rejects. */
   async #admit(call: Call<Caller>, start: (guarded: GuardedCall) => void): Promise<void> {
-    const kind = poolOf(call.peer);
-    const full = this.#running[kind] >= this.#limits[kind];
-    this.#running[kind]++;
     const { clock } = this.#deps;
+    const leave = this.#pools.enter(call.method, call.peer);
     const guarded = new GuardedCall(call, this.#hooks, clock.monotonic());
-    guarded.disarm = clock.after(LONGEST_CALL_MS[kind], () => guarded.expire());
+    const disarm = clock.after(LONGEST_CALL_MS[poolOf(call.method, call.peer)], () => guarded.expire());
+    guarded.release = () => {
+      disarm();
+      leave?.();
+    };
     try {
-      if (full) throw overloaded("too many calls in progress", RETRY_AFTER_MS);
+      if (leave === undefined) throw overloaded("too many calls in progress", RETRY_AFTER_MS);
       await guarded.reauthorize();
       if (!guarded.over) start(guarded);
     } catch (error) {
@@ -139,8 +132,7 @@ export class Guard {
   }
 
   #ended(call: GuardedCall, status: GrpcStatus): void {
-    call.disarm?.();
-    this.#running[poolOf(call.caller)]--;
+    call.release?.();
     this.#metrics.ended(call.method, status.code, this.#deps.clock.monotonic() - call.startedAt);
     const failed = status.code !== GrpcCode.OK;
     if (failed || !call.auditedItems) this.#deps.audit.write(call, call.auditFields, status);
@@ -152,12 +144,7 @@ export class Guard {
       error: call.error === undefined ? status.message : errorText(call.error),
     };
     if (OUR_FAULTS.has(status.code)) log.error("Request failed", line);
-    else if (status.code === GrpcCode.PERMISSION_DENIED) log.warn("Request denied", line);
-    else log.debug("Request refused", line);
+    else if (status.code !== GrpcCode.PERMISSION_DENIED) log.debug("Request refused", line);
+    else this.#denials.pass((suppressed) => log.warn("Request denied", { ...line, ...suppressed }));
   }
-}
-
-function poolOf(caller: Caller): keyof GuardLimits {
-  if (caller.kind === "local") return "local";
-  return caller.svid === undefined ? "anonymous" : "identified";
 }

@@ -19,8 +19,8 @@ export interface CallHooks {
 export class GuardedCall implements Call<RpcContext>, RpcContext {
   /** Monotonic milliseconds. */
   readonly startedAt: number;
-  /** Stops the clock that would end the call. */
-  disarm: (() => void) | undefined;
+  /** Gives back what the call holds; set by the guard, called once at the end. */
+  release: (() => void) | undefined;
   /** What went wrong, for the log. */
   error: unknown;
   /** What the handler wants in the audit log. */

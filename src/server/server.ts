@@ -13,9 +13,10 @@ import { errorDetails } from "./api/error-details.ts";
 import { type Services, tables } from "./api/tables.ts";
 import { AuditLog } from "./audit.ts";
 import { Authorizer } from "./authz.ts";
+import type { CallLimits } from "./call-pools.ts";
 import type { DataStore } from "./datastore/datastore.ts";
 import { EntryAccess } from "./entry-access.ts";
-import { Guard, type GuardLimits } from "./guard.ts";
+import { Guard } from "./guard.ts";
 import { type CaHealth, ServerHealth } from "./health.ts";
 import { AdminSocket } from "./listener/admin-socket.ts";
 import { Connections } from "./listener/connections.ts";
@@ -60,7 +61,7 @@ export interface ServerOptions {
   /** Gives each agent a `spiffe_id` selector with its own ID. */
   readonly agentIdAsSelector: boolean;
   /** Bounds of calls in progress; for tests. */
-  readonly guardLimits?: GuardLimits;
+  readonly callLimits?: CallLimits;
 }
 
 /** A server that was put together and does nothing yet. */
@@ -110,7 +111,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
       limits: methodLimits(clock, options.rateLimit),
       details: errorDetails,
     },
-    options.guardLimits,
+    options.callLimits,
   );
   const { local, remote } = tables(services);
   const endpoints = { clock, log: log.named("endpoints") };
@@ -133,6 +134,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
   );
   const tls = new TlsListener(
     {
+      clock,
       log: endpoints.log,
       svid: deps.svid,
       verifier: new PeerVerifier({ clock, trustDomain, bundles: datastore.bundles, adminIds }),

@@ -7,7 +7,8 @@ import { type BidiHandler, type Call, type Method, Reply } from "../../src/lib/r
 import { AuditLog } from "../../src/server/audit.ts";
 import type { Authorized } from "../../src/server/authz.ts";
 import type { Caller } from "../../src/server/caller.ts";
-import { Guard, type GuardDeps, type GuardLimits } from "../../src/server/guard.ts";
+import { type CallLimits, DEFAULT_CALL_LIMITS } from "../../src/server/call-pools.ts";
+import { Guard, type GuardDeps } from "../../src/server/guard.ts";
 import { metricName } from "../../src/server/request-metrics.ts";
 import type { RpcContext } from "../../src/server/rpc-context.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
@@ -48,7 +49,7 @@ class FakeCall implements Call<Caller> {
 
 function setup(
   method: Method<RpcContext>,
-  change: Partial<GuardDeps> & { limits_?: GuardLimits; audit_?: boolean } = {},
+  change: Partial<GuardDeps> & { limits_?: CallLimits; audit_?: boolean } = {},
 ) {
   const clock = new FakeClock();
   const lines: Line[] = [];
@@ -186,7 +187,9 @@ describe("a call", () => {
   });
 
   test("over the bound of its kind is refused at once, others are not", async () => {
-    const { start, guard } = setup(hanging, { limits_: { local: 1, identified: 2, anonymous: 1 } });
+    const { start, guard } = setup(hanging, {
+      limits_: { ...DEFAULT_CALL_LIMITS, local: 1, identified: 2, anonymous: 1 },
+    });
     const running = [start(STRANGER), start(AGENT), start(AGENT), start(LOCAL)];
     await settle();
     for (const call of running) expect(call.ended).toBeUndefined();

@@ -2,17 +2,20 @@
 import type { X509Certificate } from "node:crypto";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
+import type { Clock } from "../../lib/clock.ts";
 import { AgentError, errorText, publicError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Runnable } from "../../lib/tasks.ts";
 import type { Watchable } from "../../lib/watchable.ts";
 import type { X509Svid } from "../../spiffe/svid.ts";
 import type { CallerSvid, TlsCaller } from "../caller.ts";
+import { LogGate } from "../log-gate.ts";
 import type { PeerVerifier } from "./peer-verifier.ts";
 import { contextOptions } from "./tls-options.ts";
 
 /** What the listener needs. */
 export interface TlsListenerDeps {
+  readonly clock: Clock;
   readonly log: Logger;
   /** The server's own SVID, which must be there when the listener runs; each new one is used from the next connection on. */
   readonly svid: Watchable<X509Svid | undefined>;
@@ -51,12 +54,14 @@ export class TlsListener implements Runnable {
   readonly #deps: TlsListenerDeps;
   readonly #options: TlsListenerOptions;
   readonly #started = Promise.withResolvers<AddressInfo>();
+  readonly #refusals: LogGate;
   #open = 0;
   #identified = 0;
 
   constructor(deps: TlsListenerDeps, options: TlsListenerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#refusals = new LogGate(deps.clock);
     this.listening = this.#started.promise;
     this.listening.catch(() => {});
   }
@@ -152,10 +157,8 @@ export class TlsListener implements Runnable {
         ...(svid !== undefined && { svid }),
       });
     } catch (error) {
-      this.#deps.log.warn("Connection refused", {
-        caller_addr: `${remoteAddress}:${remotePort}`,
-        error: errorText(error),
-      });
+      const line = { caller_addr: `${remoteAddress}:${remotePort}`, error: errorText(error) };
+      this.#refusals.pass((suppressed) => this.#deps.log.warn("Connection refused", { ...line, ...suppressed }));
       socket.destroy();
     }
   }

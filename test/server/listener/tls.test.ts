@@ -14,6 +14,7 @@ import { signerFor } from "../../../src/pki/signer.ts";
 import { TlsListener } from "../../../src/server/listener/tls.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../../../src/spiffe/id.ts";
 import type { X509Svid } from "../../../src/spiffe/svid.ts";
+import { FakeClock } from "../../fakes/fake-clock.ts";
 import { bundle, entry, id, TD } from "../../fakes/entries.ts";
 import {
   call,
@@ -324,6 +325,7 @@ describe("the listener", () => {
     const seen: string[] = [];
     const listener = new TlsListener(
       {
+        clock: new FakeClock(),
         log: recordingLogger([]),
         svid: server.ownSvid,
         verifier: { verify: async () => ({ spiffeId: id("/x"), serial: "1", notAfter: 0 }) },
@@ -360,6 +362,7 @@ describe("the listener", () => {
   test("does not start without an SVID", async () => {
     const listener = new TlsListener(
       {
+        clock: new FakeClock(),
         log: recordingLogger([]),
         svid: new WatchableValue<X509Svid | undefined>(undefined),
         verifier: { verify: () => Promise.reject(new Error("unused")) },
