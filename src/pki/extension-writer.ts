@@ -35,11 +35,11 @@ export function authorityKeyIdentifier(keyId: Uint8Array): Uint8Array {
   return encodeExtension(Oid.authorityKeyIdentifier, false, sequence(tlv(contextPrimitive(0), keyId)));
 }
 
-/** Subject alternative names: DNS names first, then the URI, as Go writes them. */
-export function subjectAltName(dnsNames: readonly string[], uris: readonly string[]): Uint8Array {
+/** Subject alternative names: DNS names first, then the URI, as Go writes them. Critical if the subject is empty. */
+export function subjectAltName(dnsNames: readonly string[], uris: readonly string[], critical = false): Uint8Array {
   const names = [
     ...dnsNames.map((name) => ascii(GeneralNameTag.dns, name)),
     ...uris.map((uri) => ascii(GeneralNameTag.uri, uri)),
   ];
-  return encodeExtension(Oid.subjectAltName, false, sequence(...names));
+  return encodeExtension(Oid.subjectAltName, critical, sequence(...names));
 }

@@ -63,6 +63,8 @@ const LEAF_EXTENSIONS: readonly Uint8Array[] = [
   basicConstraints(false),
 ];
 const CA_EXTENSIONS: readonly Uint8Array[] = [keyUsage("keyCertSign", "cRLSign"), basicConstraints(true)];
+/** A SEQUENCE without content. */
+const EMPTY_NAME_BYTES = 2;
 const DNS_NAME = /^[\x21-\x7e]{1,253}$/;
 
 /**
@@ -84,12 +86,13 @@ export async function issueX509Svid(
   if (pathOf(leaf.spiffeId) === "") throw refused("an X509-SVID needs an ID with a path (X509-SVID 3.1)");
   if (!dnsNames.every((name) => DNS_NAME.test(name))) throw refused("bad DNS name");
   const [commonName] = dnsNames;
-  const subject = {
+  const subject = encodeName({
     ...(leaf.subject ?? DEFAULT_SUBJECT),
     ...(commonName !== undefined && commonName.length <= MAX_COMMON_NAME ? { commonName } : {}),
-  };
-  const extensions = [...LEAF_EXTENSIONS, subjectAltName(dnsNames, [leaf.spiffeId])];
-  return await issueBelow(ca, leaf, encodeName(subject), extensions);
+  });
+  // X509-SVID 3.1, RFC 5280 4.1.2.6: an empty subject makes the alternative names critical
+  const names = subjectAltName(dnsNames, [leaf.spiffeId], subject.length === EMPTY_NAME_BYTES);
+  return await issueBelow(ca, leaf, subject, [...LEAF_EXTENSIONS, names]);
 }
 
 /** Issues a CA certificate below `ca`, for a downstream server's key. Throws as `issueX509Svid`. */

@@ -106,6 +106,11 @@ describe("leaf", () => {
     expect(leaf.subject.text).toBe("O=SPIRE,C=US");
     expect(leaf.dnsSans).toEqual([long]);
   });
+  test("has critical alternative names if and only if its subject is empty", async () => {
+    const san = (cert: Awaited<ReturnType<typeof issue>>) => cert.extensions.find(({ oid }) => oid === "2.5.29.17");
+    expect(san(await issue())).toMatchObject({ critical: false });
+    expect(san(await issue({ subject: {} }))).toMatchObject({ critical: true });
+  });
   test("ends no later than its CA", async () => {
     expect((await issue({ notAfter: NOW + 2 * DAY })).notAfter).toBe(NOW + DAY);
   });
