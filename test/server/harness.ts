@@ -276,14 +276,18 @@ export async function failure(promise: Promise<unknown>): Promise<CallError> {
   throw new Error("the call succeeded");
 }
 
-/** A stream as the peer sees it. */
-export function converse<Request, Response>(client: Client, definition: Definition<Request, Response>) {
+/** A stream as the peer sees it; by default with a deadline. */
+export function converse<Request, Response>(
+  client: Client,
+  definition: Definition<Request, Response>,
+  timeoutMs = 15_000,
+) {
   const stream = client.makeBidiStreamRequest(
     definition.path,
     definition.requestSerialize,
     definition.responseDeserialize,
     new Metadata(),
-    { deadline: Date.now() + 15_000 },
+    { deadline: Date.now() + timeoutMs },
   );
   return {
     send: (request: Request) => void stream.write(request),

@@ -30,7 +30,7 @@ test("strangers who keep calls open leave room for others, and are told when to 
   const token = await newToken(server);
   const { client } = await newAgent(server);
   const open = await server.connect();
-  const held = [1, 2, 3].map(() => converse(open, AgentService.attestAgent));
+  const held = [1, 2, 3].map(() => converse(open, AgentService.attestAgent, Number.POSITIVE_INFINITY));
   const stranger = await server.connect();
   const codeOfStranger = (): Promise<number> =>
     call(stranger, BundleService.getBundle, WHOLE).then(
