@@ -25,6 +25,8 @@ export class AgentState {
   #identity: AgentIdentity | undefined;
   #bundle: TrustBundle;
   #savedAt: number;
+  /** Changes come one after the other: what is stored last is what holds. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(deps: AgentStateDeps, initial: { readonly identity: AgentIdentity; readonly bundle: TrustBundle }) {
     this.#deps = deps;
@@ -45,10 +47,12 @@ export class AgentState {
   }
 
   /** Takes over a new identity (and the bundle that came with it) once it is stored; returns false, changing nothing, if it cannot be. */
-  async adoptStored(identity: AgentIdentity, bundle = this.#bundle): Promise<boolean> {
-    if (!(await this.#save({ identity, bundle }))) return false;
-    this.adopt(identity, bundle);
-    return true;
+  adoptStored(identity: AgentIdentity, bundle?: TrustBundle): Promise<boolean> {
+    return this.#inTurn(async () => {
+      if (!(await this.#save({ identity, bundle: bundle ?? this.#bundle }))) return false;
+      this.adopt(identity, bundle);
+      return true;
+    });
   }
 
   /** Takes over a new identity without storing it. */
@@ -62,18 +66,26 @@ export class AgentState {
   async forgetIdentity(): Promise<void> {
     this.#identity = undefined;
     this.#tell();
-    await this.#save({ bundle: this.#bundle });
+    await this.#inTurn(() => this.#save({ bundle: this.#bundle }));
   }
 
   /** A sync brought the bundle: stored if it says something new, or if nothing was stored for long. Says whether it is new. */
-  async refresh(bundle: TrustBundle): Promise<boolean> {
-    const isNew = !sameAuthorities(this.#bundle, bundle);
-    if (isNew) this.#bundle = bundle;
-    if (isNew || this.#deps.clock.now() - this.#savedAt >= STAMP_INTERVAL_MS) {
-      const identity = this.#identity;
-      await this.#save({ ...(identity === undefined ? {} : { identity }), bundle: this.#bundle });
-    }
-    return isNew;
+  refresh(bundle: TrustBundle): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const isNew = !sameAuthorities(this.#bundle, bundle);
+      if (isNew) this.#bundle = bundle;
+      if (isNew || this.#deps.clock.now() - this.#savedAt >= STAMP_INTERVAL_MS) {
+        const identity = this.#identity;
+        await this.#save({ ...(identity === undefined ? {} : { identity }), bundle: this.#bundle });
+      }
+      return isNew;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
   }
 
   async #save(data: Omit<AgentData, "lastGoodTime">): Promise<boolean> {

@@ -10,6 +10,7 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AgentData } from "./agent-data.ts";
 import type { Attested } from "./attest.ts";
 import type { BootstrapAttempt } from "./bootstrap-bundle.ts";
+import { retryAfterMs } from "./server-client-errors.ts";
 import type { AgentStorage } from "./storage.ts";
 
 /** What bootstrapping needs. */
@@ -25,7 +26,7 @@ export interface BootstrapDeps {
   readonly attest: (trust: TrustBundle | "insecure", signal: AbortSignal) => Promise<Attested>;
 }
 
-const RETRY: BackoffSchedule = { initialMs: 5_000, maxMs: 60_000, multiplier: 1.5, jitter: 0.1 };
+const RETRY: BackoffSchedule = { initialMs: 5_000, maxMs: 30_000, multiplier: 1.5, jitter: 0.1 };
 /** An SVID in its last second is no use to anyone. */
 const EXPIRY_MARGIN_MS = 1_000;
 
@@ -119,7 +120,10 @@ async function attestUntilDone(
       signal.throwIfAborted();
       if (isFatal(error, stored)) throw explain(error);
       failures++;
-      const wait = backoffDelay(RETRY, failures, () => random.unit());
+      const wait = Math.max(
+        backoffDelay(RETRY, failures, () => random.unit()),
+        retryAfterMs(error),
+      );
       log.error("Could not attest; trying again", { error: errorText(error), retry_interval: Math.round(wait) });
       await clock.sleep(wait, signal);
     }

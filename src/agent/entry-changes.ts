@@ -13,8 +13,17 @@ export function sameEntry(a: AuthorizedEntry, b: AuthorizedEntry): boolean {
 /** Whether they match the same callers. */
 export function sameSelectors(a: AuthorizedEntry, b: AuthorizedEntry): boolean {
   if (a.selectors === b.selectors) return true;
+  // Servers send them in one order; only when they do not is it worth looking for them.
+  const inOrder =
+    a.selectors.length === b.selectors.length &&
+    a.selectors.every((one, index) => {
+      const other = b.selectors[index];
+      return one.type === other?.type && one.value === other.value;
+    });
+  if (inOrder) return true;
   const texts = new Set(a.selectors.map(selectorText));
   return (
-    texts.size === new Set(b.selectors.map(selectorText)).size && b.selectors.every((s) => texts.has(selectorText(s)))
+    texts.size === new Set(b.selectors.map(selectorText)).size &&
+    b.selectors.every((selector) => texts.has(selectorText(selector)))
   );
 }

@@ -110,7 +110,15 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;
 }
 
+/** grpc-js wraps the cause of a failed connection in words of its own, once per layer. */
+const CONNECTION_NOISE =
+  /(?:round_robin|pick_first): |No connection established\. Last error: | \(\d{4}-\d\d-\d\dT[\d:.]+Z\)|\.? Resolution note: *$/g;
+
 /** The server's text goes into our log: one line, no control characters, bounded. */
 function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
+  return text
+    .slice(0, 2_000)
+    .replace(/[^\x20-\x7e]+/g, " ")
+    .replace(CONNECTION_NOISE, "")
+    .slice(0, 500);
 }

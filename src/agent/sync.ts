@@ -37,6 +37,7 @@ export interface SyncerDeps {
 /** Polls while changes are announced are for the case that an announcement was lost without the stream ending. */
 const ANNOUNCED_INTERVAL_MS = 30_000;
 const JITTER = 0.1;
+const NO_IDENTITY_PAUSE_MS = 60_000;
 const PARALLEL_BUNDLES = 10;
 
 /** One sync at a time; a trigger during one brings another right after it. */
@@ -67,6 +68,11 @@ export class Syncer {
   async run(signal: AbortSignal): Promise<void> {
     for (let failures = 0; ; ) {
       this.#triggeredFor = Number.POSITIVE_INFINITY;
+      if (this.#deps.link.identity === undefined) {
+        // After a ban: the next SVID brings a trigger.
+        await this.#pause(NO_IDENTITY_PAUSE_MS, signal);
+        continue;
+      }
       try {
         await this.#counted(() => this.#deps.link.use((client) => this.#sync(client, signal), signal));
         this.#deps.health.resolve("sync");
@@ -135,10 +141,11 @@ export class Syncer {
   #failed(error: unknown, failures: number): number {
     const { log, health, random, intervalMs } = this.#deps;
     const wait = retryDelay(error, failures, intervalMs, () => random.unit());
-    const fields = { error: errorText(error), retry_interval: Math.round(wait) };
-    if (failures === 1) log.error("Could not sync with the server", fields);
+    const problem = errorText(error);
+    const fields = { error: problem, retry_interval: Math.round(wait) };
+    // News is told, repetition is not.
+    if (health.report("sync", problem)) log.error("Could not sync with the server", fields);
     else log.debug("Could not sync with the server", fields);
-    health.report("sync", errorText(error));
     return wait;
   }
 

@@ -49,6 +49,10 @@ export class Watcher {
     try {
       for (let failures = 0; ; ) {
         const generation = link.generation.value;
+        if (link.identity === undefined) {
+          await this.#nextConnection(generation, signal);
+          continue;
+        }
         try {
           await link.use((client) => this.#follow(client, signal), signal);
           failures = 0;
@@ -73,7 +77,7 @@ export class Watcher {
     }
   }
 
-  /** Such a server is not asked again until the connection is another one: it may be another server. */
+  /** A server without announcements is not asked again until the connection is another one, and perhaps the server. */
   async #nextConnection(generation: number, signal: AbortSignal): Promise<void> {
     while (this.#deps.link.generation.value === generation) await this.#wakeup.wait(3_600_000, signal);
   }

@@ -195,6 +195,14 @@ describe("errors", () => {
     expect(fromServiceError(serviceError(status.INTERNAL), "Call", refused).code).toBe("INTERNAL");
   });
 
+  test("of a failed connection only the cause is told, not the wrapping", () => {
+    const details =
+      "round_robin: No connection established. Last error: No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1 (2026-11-22T10:30:49.138Z). Resolution note: ";
+    const error = Object.assign(new Error(), { code: status.UNAVAILABLE, details });
+    const { message } = fromServiceError(error, "Call", undefined);
+    expect(message).toBe("Call: Unavailable: Error: connect ECONNREFUSED 127.0.0.1:1");
+  });
+
   test("the server's text is one bounded line; what is no status is a fault", () => {
     const error = Object.assign(new Error(), { code: status.INTERNAL, details: `a\nb\x1b[31m${"x".repeat(900)}` });
     const { message } = fromServiceError(error, "Call", undefined);
