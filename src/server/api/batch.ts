@@ -10,6 +10,8 @@ import { itemStatus, OK } from "./failure.ts";
 export interface ItemOutcome<T> {
   readonly status: GrpcStatus;
   readonly value?: T;
+  /** What the audit log should say of the result. */
+  readonly audit?: LogFields;
 }
 
 /** Runs one item. Failures of ours go to the log, those of the caller to the audit log only. */
@@ -29,13 +31,13 @@ export async function batchItem<T>(
     if (code === GrpcCode.INTERNAL || code === GrpcCode.UNAVAILABLE) log.error("Item of a batch failed", line);
     else log.debug("Item of a batch refused", line);
   }
-  context.auditItem(fields, outcome.status);
+  context.auditItem({ ...fields, ...outcome.audit }, outcome.status);
   return outcome;
 }
 
 /** An item that went well. */
-export function done<T>(value?: T): ItemOutcome<T> {
-  return value === undefined ? { status: OK } : { status: OK, value };
+export function done<T>(value?: T, audit: LogFields = {}): ItemOutcome<T> {
+  return value === undefined ? { status: OK, audit } : { status: OK, value, audit };
 }
 
 /** Items of a batch that are worked on at a time: enough to share commits and to keep the signing threads busy. */

@@ -98,8 +98,9 @@ async function create(
     const { entry, created } = await attempt("failed to create entry", () =>
       deps.datastore.entries.create({ ...input, createdAt, revision: 0n }),
     );
-    if (created) return done(entry);
-    return { status: { code: GrpcCode.ALREADY_EXISTS, message: "similar entry already exists" }, value: entry };
+    const audit = { entry_id: entry.entryId };
+    if (created) return done(entry, audit);
+    return { status: { code: GrpcCode.ALREADY_EXISTS, message: "similar entry already exists" }, value: entry, audit };
   });
   return { status, entry: value && entryToMessage(value, outputMask) };
 }

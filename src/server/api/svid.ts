@@ -70,7 +70,10 @@ async function newSvid(
     const issued = await attempt("failed to sign X509-SVID", () =>
       deps.issuer.issueWorkloadSvid({ spiffeId, spki, dnsNames, ttl }),
     );
-    return done(svidToMessage(spiffeId, issued));
+    return done(svidToMessage(spiffeId, issued), {
+      serial_num: issued.serial,
+      expires_at: Math.floor(issued.notAfter / 1000),
+    });
   });
   return { status, svid: value };
 }

@@ -396,4 +396,7 @@ test("each item of a batch has its line in the audit log, without selectors", as
     { method: "BatchCreateEntry", entry_id: "f", status: "error", status_code: "InvalidArgument" },
   ]);
   expect(JSON.stringify(audits)).not.toContain("uid:1000");
+  // Also the ID that the server chose.
+  const [made] = await create(server, message({ spiffeId: spiffeId("/unnamed") }));
+  expect(server.lines.at(-1)?.fields).toMatchObject({ entry_id: made?.entry?.id });
 });
