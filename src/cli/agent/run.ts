@@ -60,10 +60,8 @@ async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): 
   log.named("endpoints").info("Serving", { socket: config.socketPath });
   stack.adopt(api, (opened) => opened.close());
   await openPages(config, async () => ({ agent: healthOf(agent, clock.now()) }), prometheus, log, stack);
-  const unsubscribe = agent.health.facts.subscribe(({ serving }) => {
-    if (serving) daemon.ready();
-  });
-  stack.defer(unsubscribe);
+  // The socket is open and callers wait: that is all a service manager needs to know, also while the server is away.
+  daemon.ready();
   await runTasks(context.signal, {
     agent: (signal) => agent.run(signal),
     api: (signal) => api.run(signal),
