@@ -5,8 +5,8 @@ import { AgentError, type ErrorCode, errorCode, errorText } from "../lib/errors.
 import type { Logger } from "../lib/log.ts";
 import type { Metrics } from "../lib/metrics.ts";
 import type { Random } from "../lib/random.ts";
-import { isExpired } from "../spiffe/rotation.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
+import { isExpired } from "../spiffe/rotation.ts";
 import type { AgentData } from "./agent-data.ts";
 import type { Attested } from "./attest.ts";
 import type { BootstrapAttempt } from "./bootstrap-bundle.ts";

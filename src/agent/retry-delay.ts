@@ -1,6 +1,6 @@
 /** How long to wait after a call to the server failed: decided by what went wrong. */
 import { backoffDelay } from "../lib/backoff.ts";
-import { errorCode, type ErrorCode, findAgentError } from "../lib/errors.ts";
+import { type ErrorCode, errorCode, findAgentError } from "../lib/errors.ts";
 import { retryAfterMs } from "./server-client-errors.ts";
 
 /** The server did not answer: a try costs it next to nothing, and it may be back any moment. */

@@ -1,9 +1,9 @@
 /** Metrics for Prometheus, by prom-client, in a registry of their own. */
 import {
+  type Metric,
   Counter as PromCounter,
   Gauge as PromGauge,
   Histogram as PromHistogram,
-  type Metric,
   Registry,
 } from "prom-client";
 import { type Counter, type Gauge, type Histogram, type Labels, type Metrics, MILLISECOND_BUCKETS } from "./metrics.ts";

@@ -9,6 +9,7 @@ import { AgentError } from "./errors.ts";
 export function socketFd(socket: Socket): number {
   const handle = (socket as { readonly _handle?: { readonly fd?: unknown } | null })._handle;
   const fd = handle?.fd;
-  if (typeof fd !== "number" || !Number.isInteger(fd) || fd < 0) throw new AgentError("UNAVAILABLE", "the socket has no file descriptor");
+  if (typeof fd !== "number" || !Number.isInteger(fd) || fd < 0)
+    throw new AgentError("UNAVAILABLE", "the socket has no file descriptor");
   return fd;
 }

@@ -2,11 +2,11 @@
 import { malformed, reading } from "./der-error.ts";
 import { DerReader } from "./der-reader.ts";
 import {
+  CONSTRAINT_IP_BYTES,
   type GeneralName,
   MAX_GENERAL_NAMES,
   readGeneralName,
   SAN_IP_BYTES,
-  CONSTRAINT_IP_BYTES,
 } from "./general-names.ts";
 import { Oid } from "./oid.ts";
 import { contextConstructed, contextPrimitive, Tag } from "./tags.ts";

@@ -1,7 +1,7 @@
 /** Public keys as JWK members (RFC 7517, RFC 7518 section 6), in the order in which SPIRE writes them. */
 import { AgentError } from "../lib/errors.ts";
 import { decodeBase64 } from "./base64.ts";
-import { coordinateBytes, type Curve, encodeSpki, publicKeyFromSpki, readSpki } from "./spki.ts";
+import { type Curve, coordinateBytes, encodeSpki, publicKeyFromSpki, readSpki } from "./spki.ts";
 
 /** The members that describe a public key. */
 export type PublicJwk =

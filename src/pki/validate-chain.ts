@@ -10,7 +10,7 @@ import { AgentError, errorText } from "../lib/errors.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { sameName } from "./name.ts";
 import { verifySignatureSync } from "./signer.ts";
-import { about, checkCertificate, checkIssuer, refuse, must } from "./validate-checks.ts";
+import { about, checkCertificate, checkIssuer, must, refuse } from "./validate-checks.ts";
 import { checkNameConstraints } from "./validate-names.ts";
 
 /** What `validateChain` needs to know besides the certificates. */

@@ -5,7 +5,7 @@ import type { GeneralName } from "./general-names.ts";
 import { isEmptyName, isSelfIssued, relativeNames } from "./name.ts";
 import { matchName } from "./name-matching.ts";
 import { Oid } from "./oid.ts";
-import { about, refuse, must } from "./validate-checks.ts";
+import { about, must, refuse } from "./validate-checks.ts";
 
 /** How many comparisons of a name with a subtree are left; counted down. */
 export interface ComparisonBudget {

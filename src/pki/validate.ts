@@ -3,8 +3,8 @@ import { AgentError } from "../lib/errors.ts";
 import { pathOf, type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { type Certificate, spiffeIdOf } from "./certificate.ts";
 import { Oid } from "./oid.ts";
-import { validateChain, type ValidatedChain } from "./validate-chain.ts";
-import { refuse, must } from "./validate-checks.ts";
+import { type ValidatedChain, validateChain } from "./validate-chain.ts";
+import { must, refuse } from "./validate-checks.ts";
 
 /** When and whom to expect. */
 export interface SvidOptions {

@@ -1,8 +1,8 @@
 /** Decides for each call whether its caller may make it, by the table in `authz-table.ts`. */
 import type { Clock } from "../lib/clock.ts";
 import { isAgentId, type SpiffeId } from "../spiffe/id.ts";
-import { type CallerKind, allowedCallers } from "./authz-table.ts";
 import { authorizeAgent } from "./authz-agent.ts";
+import { allowedCallers, type CallerKind } from "./authz-table.ts";
 import type { Caller, CallerSvid } from "./caller.ts";
 import type { AttestedNode, DataStore } from "./datastore/datastore.ts";
 import { Refused } from "./refused.ts";

@@ -1,8 +1,9 @@
 /** What the API asks of the certificate authority and of the index of entries. */
+
+import type { Name } from "../pki/name.ts";
 import type { RegistrationEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";
-import type { Name } from "../pki/name.ts";
 
 /** A certificate that was just issued, with what goes to its owner. */
 export interface IssuedSvid {

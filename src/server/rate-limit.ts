@@ -1,6 +1,6 @@
 /** Rate limits per client address: token buckets in which a call waits for its tokens, as SPIRE's do. */
 import type { Clock } from "../lib/clock.ts";
-import { Refused, overloaded } from "./refused.ts";
+import { overloaded, Refused } from "./refused.ts";
 
 /** How a limiter is set up. */
 export interface RateLimitOptions {

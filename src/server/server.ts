@@ -24,7 +24,7 @@ import { PeerVerifier } from "./listener/peer-verifier.ts";
 import { TlsListener } from "./listener/tls.ts";
 import { methodLimits, type RateLimitSwitches } from "./method-limits.ts";
 import type { EntryIndexView, X509Issuer } from "./ports.ts";
-import { Pruner, type PruneOptions } from "./pruning.ts";
+import { type PruneOptions, Pruner } from "./pruning.ts";
 import { WatchHub } from "./watch.ts";
 
 /** What the server needs. The caller runs the authority and the index, and closes the datastore after the server. */

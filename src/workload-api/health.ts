@@ -5,8 +5,8 @@ import {
   HealthCheckResponse_ServingStatus,
 } from "../gen/grpc/health/v1/health.ts";
 import { publicError } from "../lib/errors.ts";
-import { type TypedOptions, unary } from "../lib/rpc/typed.ts";
 import type { Method } from "../lib/rpc/transport.ts";
+import { type TypedOptions, unary } from "../lib/rpc/typed.ts";
 
 /** Full name of the service. */
 export const HEALTH_SERVICE = "grpc.health.v1.Health";

@@ -1,5 +1,5 @@
 /** Runs agents against a fake SPIRE server, each in a folder of its own. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { vi } from "vitest";
@@ -15,7 +15,6 @@ import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import { parseTrustDomain } from "../../src/spiffe/id.ts";
 import { parseSelector } from "../../src/spiffe/selector.ts";
 import type { WorkloadUpdate } from "../../src/workload-api/ports.ts";
-import { writeFile } from "node:fs/promises";
 import { FakeSpireServer } from "../fakes/spire-server.ts";
 
 export const TD = parseTrustDomain("example.org");

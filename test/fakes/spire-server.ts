@@ -3,13 +3,13 @@
  * agent can notice. It behaves like a stock server unless told otherwise.
  */
 import { type AddressInfo, createServer as createTcp } from "node:net";
-import { createServer, type SecureContextOptions, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServer, type SecureContextOptions, type TLSSocket, type Server as TlsServer } from "node:tls";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Entry } from "../../src/gen/spire/api/types/entry.ts";
 import { pkcs8Of } from "../../src/pki/keys.ts";
 import { pemEncode } from "../../src/pki/pem.ts";
 import type { TrustBundle } from "../../src/spiffe/bundle.ts";
-import { serverId, type SpiffeId, type TrustDomain } from "../../src/spiffe/id.ts";
+import { type SpiffeId, serverId, type TrustDomain } from "../../src/spiffe/id.ts";
 import { registerFakeServices } from "./spire-server-api.ts";
 import { bundleOf, HOUR, TestCa } from "./test-ca.ts";
 

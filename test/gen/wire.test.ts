@@ -1,8 +1,8 @@
 /** What generated messages look like on the wire, against bytes written by hand. */
 
 import { describe, expect, test } from "vitest";
-import { DiscoveryRequest, DiscoveryResponse } from "../../src/gen/envoy/service/discovery/v3/discovery.ts";
 import { Secret } from "../../src/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts";
+import { DiscoveryRequest, DiscoveryResponse } from "../../src/gen/envoy/service/discovery/v3/discovery.ts";
 import { RetryInfo } from "../../src/gen/google/rpc/error_details.ts";
 import { Status } from "../../src/gen/google/rpc/status.ts";
 import { HealthCheckResponse, HealthCheckResponse_ServingStatus } from "../../src/gen/grpc/health/v1/health.ts";

@@ -1,7 +1,7 @@
 /** Chains of leaf, intermediate and root for the validator's tests, and what to expect of it. */
 import { expect } from "vitest";
 import { AgentError } from "../../src/lib/errors.ts";
-import { validateX509Svid, type ValidatedSvid } from "../../src/pki/validate.ts";
+import { type ValidatedSvid, validateX509Svid } from "../../src/pki/validate.ts";
 import { parseTrustDomain } from "../../src/spiffe/id.ts";
 import {
   type CertFields,

@@ -1,10 +1,11 @@
 /** Certificate requests: ours, foreign ones, and those that must be refused. */
+
+import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { createCsr, parseCsr, verifyCsr } from "../../src/pki/csr.ts";
 import { NULL, oid, sequence, setOf, small, tlv } from "../../src/pki/der-writer.ts";
 import { generateKey, spkiOf } from "../../src/pki/keys.ts";
 import { parseSpiffeId } from "../../src/spiffe/id.ts";
-import { generateKeyPairSync } from "node:crypto";
 import { algorithms, ecKey, ext, extensionRequest, gn, makeCsr, rsaKey, testKey } from "./make.ts";
 
 const id = "spiffe://example.org/workload";

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { AgentError } from "../../src/lib/errors.ts";
 import { DerReader } from "../../src/pki/der-reader.ts";
-import { ascii, namedBits, oid, sequence, setOf, time, tlv, unsigned } from "../../src/pki/der-writer.ts";
 import { readTime, timeText } from "../../src/pki/der-time.ts";
+import { ascii, namedBits, oid, sequence, setOf, time, tlv, unsigned } from "../../src/pki/der-writer.ts";
 
 const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");

@@ -1,14 +1,14 @@
 /** Makes certificates and requests for tests, also ones that no CA would: every field can be given as raw DER. */
 import { constants, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { bitString, NULL, oid, sequence, setOf, small, time, tlv, TRUE, unsigned } from "../../src/pki/der-writer.ts";
+import { bitString, NULL, oid, sequence, setOf, small, TRUE, time, tlv, unsigned } from "../../src/pki/der-writer.ts";
 import {
+  authorityKeyIdentifier,
   basicConstraints,
   encodeExtension,
   extKeyUsage,
   keyUsage,
   subjectAltName,
   subjectKeyIdentifier,
-  authorityKeyIdentifier,
 } from "../../src/pki/extension-writer.ts";
 import { encodeName } from "../../src/pki/name.ts";
 import { Oid } from "../../src/pki/oid.ts";

@@ -1,8 +1,8 @@
 /** Name constraints: each row is a name under a constraint, and whether it may be there. */
 import { describe, expect, test } from "vitest";
 import { parseCertificate } from "../../src/pki/certificate.ts";
-import { encodeName } from "../../src/pki/name.ts";
 import { oid, sequence, setOf, tlv } from "../../src/pki/der-writer.ts";
+import { encodeName } from "../../src/pki/name.ts";
 import { validateChain } from "../../src/pki/validate-chain.ts";
 import { type Case, der, expectRefusal, three, validate } from "./chains.ts";
 import { cn, ext, gn, makeCa, makeLeaf, NOW } from "./make.ts";

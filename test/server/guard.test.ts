@@ -6,14 +6,14 @@ import { type Metrics, noMetrics } from "../../src/lib/metrics.ts";
 import { type BidiHandler, type Call, type Method, Reply } from "../../src/lib/rpc/transport.ts";
 import { AuditLog } from "../../src/server/audit.ts";
 import type { Authorized } from "../../src/server/authz.ts";
-import type { Caller } from "../../src/server/caller.ts";
 import { type CallLimits, DEFAULT_CALL_LIMITS } from "../../src/server/call-pools.ts";
+import type { Caller } from "../../src/server/caller.ts";
 import { Guard, type GuardDeps } from "../../src/server/guard.ts";
 import { metricName } from "../../src/server/request-metrics.ts";
 import type { RpcContext } from "../../src/server/rpc-context.ts";
+import { id } from "../fakes/entries.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { type Line, recordingLogger } from "./harness.ts";
-import { id } from "../fakes/entries.ts";
 
 const METHOD = "/spire.api.server.agent.v1.Agent/BanAgent";
 const LOCAL: Caller = { kind: "local" };

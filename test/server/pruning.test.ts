@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { systemRandom } from "../../src/lib/random.ts";
-import { Pruner, type PruneOptions } from "../../src/server/pruning.ts";
+import { type PruneOptions, Pruner } from "../../src/server/pruning.ts";
 import { entry, id, node } from "../fakes/entries.ts";
 import { tempDataStore } from "../fakes/temp-datastore.ts";
 import { type Line, recordingLogger } from "./harness.ts";

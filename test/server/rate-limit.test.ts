@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { limitKey, RateLimiter, type RateLimitOptions } from "../../src/server/rate-limit.ts";
 import { methodLimits } from "../../src/server/method-limits.ts";
+import { limitKey, RateLimiter, type RateLimitOptions } from "../../src/server/rate-limit.ts";
 import { ManualClock } from "../fakes/manual-clock.ts";
 
 const NEVER = new AbortController().signal;

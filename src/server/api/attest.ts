@@ -1,15 +1,16 @@
 /** `AttestAgent`: a node proves what it is, and becomes an agent. */
+
+import type { AttestResult, ServerNodeAttestor } from "../../attestors/node.ts";
 import {
   AgentService,
   type AttestAgentRequest,
   AttestAgentResponse,
 } from "../../gen/spire/api/server/agent/v1/agent.ts";
-import type { AttestResult, ServerNodeAttestor } from "../../attestors/node.ts";
 import { publicError } from "../../lib/errors.ts";
-import { bidiMethod, type Encoded, type NamedMethod } from "./method.ts";
 import { ChallengeRounds } from "./challenge-rounds.ts";
 import { readCsr } from "./csr.ts";
 import { type EnrolDeps, enrol, NodeLookup } from "./enrol.ts";
+import { bidiMethod, type Encoded, type NamedMethod } from "./method.ts";
 import { svidToMessage } from "./wire.ts";
 
 /** What the method needs. */

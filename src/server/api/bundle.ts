@@ -1,5 +1,5 @@
 /** `bundle.v1.Bundle`: the trust domain's own bundle, and those of others for who may read one at a time. */
-import { BundleService, type AppendBundleRequest } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
+import { type AppendBundleRequest, BundleService } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
 import type { Bundle } from "../../gen/spire/api/types/bundle.ts";
 import { publicError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";

@@ -1,9 +1,9 @@
 /** `entry.v1.Entry` for administrators: count, list, get, create, update and delete registration entries. */
 import {
-  EntryService,
   type BatchCreateEntryResponse_Result,
   type BatchDeleteEntryResponse_Result,
   type BatchUpdateEntryResponse_Result,
+  EntryService,
   type ListEntriesRequest_Filter,
 } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import type { Entry, EntryMask } from "../../gen/spire/api/types/entry.ts";

@@ -3,8 +3,8 @@ import type { Any } from "../../gen/google/protobuf/any.ts";
 import { RetryInfo } from "../../gen/google/rpc/error_details.ts";
 import { Status } from "../../gen/google/rpc/status.ts";
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason } from "../../gen/spire/api/types/status.ts";
-import { toGrpcStatus } from "../../lib/grpc-status.ts";
 import { findAgentError } from "../../lib/errors.ts";
+import { toGrpcStatus } from "../../lib/grpc-status.ts";
 import { Refused } from "../refused.ts";
 
 const TYPE_PREFIX = "type.googleapis.com/";

@@ -1,8 +1,9 @@
 /** `CreateJoinToken`: one-time tokens by which nodes without any other proof may attest. */
-import { AgentService, type CreateJoinTokenRequest } from "../../gen/spire/api/server/agent/v1/agent.ts";
-import type { JoinToken } from "../../gen/spire/api/types/jointoken.ts";
+
 import { joinTokenAgentId } from "../../attestors/join-token/server.ts";
 import { MAX_JOIN_TOKEN_BYTES } from "../../attestors/join-token/wire.ts";
+import { AgentService, type CreateJoinTokenRequest } from "../../gen/spire/api/server/agent/v1/agent.ts";
+import type { JoinToken } from "../../gen/spire/api/types/jointoken.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { publicError } from "../../lib/errors.ts";
 import type { Random } from "../../lib/random.ts";

@@ -1,6 +1,7 @@
 /** Makes transport methods of handlers and the generated service definitions. */
-import { bidi, type MethodCodec, serverStream, unary } from "../../lib/rpc/typed.ts";
+
 import type { Method } from "../../lib/rpc/transport.ts";
+import { bidi, type MethodCodec, serverStream, unary } from "../../lib/rpc/typed.ts";
 import type { RpcContext } from "../rpc-context.ts";
 import { errorDetails } from "./error-details.ts";
 

@@ -1,5 +1,5 @@
 /** `holdfast.server.v1.Watch`: tells an agent at once that its entries or bundles changed. */
-import { WatchService, type WatchAuthorizedResponse } from "../../gen/holdfast/server/v1/watch.ts";
+import { type WatchAuthorizedResponse, WatchService } from "../../gen/holdfast/server/v1/watch.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
 import { turn } from "../../lib/turn.ts";

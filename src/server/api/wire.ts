@@ -1,6 +1,6 @@
 /** SPIFFE IDs, selectors and filters between messages and domain types. */
 import type { FederatesWithMatch } from "../../gen/spire/api/types/federateswith.ts";
-import type { Selector as SelectorMessage, SelectorMatch } from "../../gen/spire/api/types/selector.ts";
+import type { SelectorMatch, Selector as SelectorMessage } from "../../gen/spire/api/types/selector.ts";
 import type { SPIFFEID } from "../../gen/spire/api/types/spiffeid.ts";
 import type { X509SVID } from "../../gen/spire/api/types/x509svid.ts";
 import { publicError } from "../../lib/errors.ts";
@@ -15,8 +15,8 @@ import {
   trustDomainOf,
 } from "../../spiffe/id.ts";
 import { checkSelector, type Selector } from "../../spiffe/selector.ts";
-import type { IssuedSvid } from "../ports.ts";
 import type { SetMatch } from "../datastore/datastore.ts";
+import type { IssuedSvid } from "../ports.ts";
 
 /** Reads an ID. Throws `INVALID_ARGUMENT`. */
 export function idFromMessage(id: SPIFFEID | undefined): SpiffeId {

@@ -7,7 +7,7 @@ import { type Certificate, parseCertificate } from "../../pki/certificate.ts";
 import { issueX509Svid, randomSerial } from "../../pki/issue.ts";
 import type { Name } from "../../pki/name.ts";
 import { checkSvidLeaf } from "../../pki/validate.ts";
-import { isAgentId, isReserved, serverId, type SpiffeId, type TrustDomain, trustDomainOf } from "../../spiffe/id.ts";
+import { isAgentId, isReserved, type SpiffeId, serverId, type TrustDomain, trustDomainOf } from "../../spiffe/id.ts";
 import type { IssuedSvid, X509Issuer } from "../ports.ts";
 import { BACKDATE_MS, type X509Authority } from "./authority.ts";
 

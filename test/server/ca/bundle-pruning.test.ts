@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { signerFor } from "../../../src/pki/signer.ts";
-import { generateKey } from "../../../src/pki/keys.ts";
 import { randomSerial, selfSignCa } from "../../../src/pki/issue.ts";
+import { generateKey } from "../../../src/pki/keys.ts";
+import { signerFor } from "../../../src/pki/signer.ts";
 import { prunedBundle } from "../../../src/server/ca/bundle-pruning.ts";
 import { emptyBundle, type KeyAuthority, type TrustBundle, type X509Authority } from "../../../src/spiffe/bundle.ts";
 import { seededRandom } from "../../fakes/ca.ts";

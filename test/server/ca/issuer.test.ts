@@ -1,12 +1,12 @@
 import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { silentLogger } from "../../../src/lib/log.ts";
+import { WatchableValue } from "../../../src/lib/watchable.ts";
 import { parseCertificate } from "../../../src/pki/certificate.ts";
 import { generateKey, type KeyType, spkiOf } from "../../../src/pki/keys.ts";
 import { validateX509Svid } from "../../../src/pki/validate.ts";
 import { SvidIssuer } from "../../../src/server/ca/issuer.ts";
 import { ServerSvid } from "../../../src/server/ca/server-svid.ts";
-import { silentLogger } from "../../../src/lib/log.ts";
-import { WatchableValue } from "../../../src/lib/watchable.ts";
 import { parseSpiffeId } from "../../../src/spiffe/id.ts";
 import { readyCa, seededRandom } from "../../fakes/ca.ts";
 import { id, TD } from "../../fakes/entries.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { activateFrom, type AuthorityLife, nextStep, prepareFrom, type Step } from "../../../src/server/ca/slots.ts";
+import { type AuthorityLife, activateFrom, nextStep, prepareFrom, type Step } from "../../../src/server/ca/slots.ts";
 
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;

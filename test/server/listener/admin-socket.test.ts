@@ -7,8 +7,8 @@ import { AgentService } from "../../../src/gen/spire/api/server/agent/v1/agent.t
 import { LoggerService } from "../../../src/gen/spire/api/server/logger/v1/logger.ts";
 import { TrustDomainService } from "../../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts";
 import { GrpcCode } from "../../../src/lib/grpc-status.ts";
-import { tempFolder } from "../../fakes/temp-datastore.ts";
 import { TD } from "../../fakes/entries.ts";
+import { tempFolder } from "../../fakes/temp-datastore.ts";
 import { call, failure, startServer } from "../harness.ts";
 
 test("the socket and its folder are for owner and group only", async () => {

@@ -14,8 +14,8 @@ import { signerFor } from "../../../src/pki/signer.ts";
 import { TlsListener } from "../../../src/server/listener/tls.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../../../src/spiffe/id.ts";
 import type { X509Svid } from "../../../src/spiffe/svid.ts";
-import { FakeClock } from "../../fakes/fake-clock.ts";
 import { bundle, entry, id, TD } from "../../fakes/entries.ts";
+import { FakeClock } from "../../fakes/fake-clock.ts";
 import {
   call,
   failure,

@@ -1,8 +1,8 @@
 /** Writes pairs of entries, a pair a transaction, and prints the number of each pair once it is acknowledged, until killed or refused. */
 import { writeSync } from "node:fs";
-import { openSqliteDataStore } from "../../../../src/server/datastore/sqlite/datastore.ts";
 import { systemClock } from "../../../../src/lib/clock.ts";
 import { errorCode } from "../../../../src/lib/errors.ts";
+import { openSqliteDataStore } from "../../../../src/server/datastore/sqlite/datastore.ts";
 import { entry } from "../../../fakes/entries.ts";
 
 const [path = "", first = "0", hint = ""] = process.argv.slice(2);
