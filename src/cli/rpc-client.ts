@@ -54,18 +54,10 @@ export function call<Req, Res>(
   options: CallOptions = {},
 ): Promise<Res> {
   return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      request,
-      metadataOf(options),
-      options.deadline === undefined ? {} : { deadline: options.deadline },
-      (error, response) => {
-        if (error === null && response !== undefined) resolve(response);
-        else reject(rpcError(error));
-      },
-    );
+    client.makeUnaryRequest(...callArguments(method, request, options), (error, response) => {
+      if (error === null && response !== undefined) resolve(response);
+      else reject(rpcError(error));
+    });
   });
 }
 
@@ -76,14 +68,13 @@ export function stream<Req, Res>(
   request: Req,
   options: CallOptions = {},
 ): ClientReadableStream<Res> {
-  return client.makeServerStreamRequest(
-    method.path,
-    method.requestSerialize,
-    method.responseDeserialize,
-    request,
-    metadataOf(options),
-    options.deadline === undefined ? {} : { deadline: options.deadline },
-  );
+  return client.makeServerStreamRequest(...callArguments(method, request, options));
+}
+
+function callArguments<Req, Res>(method: MethodDefinition<Req, Res>, request: Req, options: CallOptions) {
+  const { path, requestSerialize, responseDeserialize } = method;
+  const deadline = options.deadline === undefined ? {} : { deadline: options.deadline };
+  return [path, requestSerialize, responseDeserialize, request, metadataOf(options), deadline] as const;
 }
 
 /** The metadata of a call. */

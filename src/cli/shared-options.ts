@@ -1,5 +1,5 @@
-/** Flags that both programs have. */
-import type { OptionSpec } from "./command.ts";
+/** Flags and commands that both programs have. */
+import type { CommandSpec, OptionSpec } from "./command.ts";
 
 /** `-output`. */
 export const OUTPUT_OPTION: OptionSpec = {
@@ -29,3 +29,32 @@ export const LOG_OPTIONS: readonly OptionSpec[] = [
   { name: "logLevel", value: "level", description: "ERROR, WARN, INFO, DEBUG or TRACE.", default: "INFO" },
   { name: "logSourceLocation", description: "Adds the place in the code to each line." },
 ];
+
+/** `validate`. */
+export function validateCommand(options: readonly OptionSpec[], load: CommandSpec["load"]): CommandSpec {
+  return {
+    path: ["validate"],
+    summary: "check a configuration file",
+    description: "Reports every problem of the file, each with its line and key, and starts nothing.",
+    options,
+    load,
+  };
+}
+
+/** `healthcheck`. */
+export function healthcheckCommand(
+  program: "agent" | "server",
+  options: readonly OptionSpec[],
+  load: CommandSpec["load"],
+): CommandSpec {
+  return {
+    path: ["healthcheck"],
+    summary: `tell whether the ${program} is healthy`,
+    options: [
+      ...options,
+      { name: "shallow", description: "Accepted for compatibility; has no effect." },
+      { name: "verbose", description: "Says what is wrong." },
+    ],
+    load,
+  };
+}

@@ -1,6 +1,6 @@
 /** The commands of holdfast-agent, with SPIRE's names and flags. */
 import type { CommandSpec, OptionSpec } from "../command.ts";
-import { configOptions, LOG_OPTIONS, OUTPUT_OPTION } from "../shared-options.ts";
+import { configOptions, healthcheckCommand, LOG_OPTIONS, OUTPUT_OPTION, validateCommand } from "../shared-options.ts";
 import { DEFAULT_AGENT_SOCKET, TIMEOUT_OPTION, WORKLOAD_OPTIONS } from "./workload.ts";
 
 const CONFIG_OPTIONS = configOptions("conf/agent/agent.conf");
@@ -54,23 +54,8 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./run.ts"),
   },
-  {
-    path: ["validate"],
-    summary: "check a configuration file",
-    description: "Reports every problem of the file, each with its line and key, and starts nothing.",
-    options: CONFIG_OPTIONS,
-    load: () => import("./validate.ts"),
-  },
-  {
-    path: ["healthcheck"],
-    summary: "tell whether the agent is healthy",
-    options: [
-      ...WORKLOAD_OPTIONS,
-      { name: "shallow", description: "Accepted for compatibility; has no effect." },
-      { name: "verbose", description: "Says what is wrong." },
-    ],
-    load: () => import("./healthcheck.ts"),
-  },
+  validateCommand(CONFIG_OPTIONS, () => import("./validate.ts")),
+  healthcheckCommand("agent", WORKLOAD_OPTIONS, () => import("./healthcheck.ts")),
   {
     path: ["api", "fetch"],
     summary: "fetch this process's X.509-SVIDs",

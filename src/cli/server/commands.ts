@@ -1,6 +1,6 @@
 /** The commands of holdfast-server, with SPIRE's names and flags. */
 import type { CommandSpec, OptionSpec } from "../command.ts";
-import { configOptions, LOG_OPTIONS, OUTPUT_OPTION } from "../shared-options.ts";
+import { configOptions, healthcheckCommand, LOG_OPTIONS, OUTPUT_OPTION, validateCommand } from "../shared-options.ts";
 import { ADMIN_OPTIONS } from "./admin.ts";
 import { AGENT_FILTER_OPTIONS } from "./agent-filter.ts";
 import { ENTRY_FILTER_OPTIONS } from "./entry-filter.ts";
@@ -37,23 +37,8 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./run.ts"),
   },
-  {
-    path: ["validate"],
-    summary: "check a configuration file",
-    description: "Reports every problem of the file, each with its line and key, and starts nothing.",
-    options: CONFIG_OPTIONS,
-    load: () => import("./validate.ts"),
-  },
-  {
-    path: ["healthcheck"],
-    summary: "tell whether the server is healthy",
-    options: [
-      ...ADMIN_OPTIONS,
-      { name: "shallow", description: "Accepted for compatibility; has no effect." },
-      { name: "verbose", description: "Says what is wrong." },
-    ],
-    load: () => import("./healthcheck.ts"),
-  },
+  validateCommand(CONFIG_OPTIONS, () => import("./validate.ts")),
+  healthcheckCommand("server", ADMIN_OPTIONS, () => import("./healthcheck.ts")),
   {
     path: ["entry", "create"],
     summary: "register a workload",
