@@ -196,7 +196,7 @@ export async function startServer(
     ["run", "-config", site.serverConfig, ...args],
     join(site.folder, "server.log"),
   );
-  await daemon.until("healthy answer", () => isServing(site.serverSocket));
+  await healthy(daemon, site.serverSocket);
   return daemon;
 }
 
@@ -212,8 +212,17 @@ export async function startAgent(
     ["run", "-config", site.agentConfig, ...args],
     join(site.folder, "agent.log"),
   );
-  await daemon.until("healthy answer", () => isServing(site.agentSocket));
+  await healthy(daemon, site.agentSocket);
   return daemon;
+}
+
+async function healthy(daemon: Daemon, socket: string): Promise<void> {
+  try {
+    await daemon.until("healthy answer", () => isServing(socket));
+  } catch (error) {
+    await daemon.stop("SIGKILL");
+    throw error;
+  }
 }
 
 /** Runs a command of the server on its admin socket; throws when it fails. */

@@ -1,0 +1,40 @@
+/** Every scenario, in the table's order. */
+import type { Scenario } from "../lib/scenario.ts";
+import { attest } from "./attestation.ts";
+import { calls, connect, connectMany } from "./connections.ts";
+import { entries } from "./entries.ts";
+import { growthIdentities, growthStreams } from "./growth-agent.ts";
+import { growthAgent, growthServer } from "./growth-server.ts";
+import { loopAgentSync, loopConnects, loopServerSync } from "./loop.ts";
+import { outage } from "./outage.ts";
+import { connectPath } from "./path.ts";
+import { propagation } from "./propagation.ts";
+import { batchSign, mint } from "./signing.ts";
+import { serverMemory, starts } from "./start.ts";
+import { streams } from "./streams.ts";
+import { fullSync } from "./sync.ts";
+
+/** The bench's rows. */
+export const SCENARIOS: readonly Scenario[] = [
+  connect,
+  connectPath,
+  connectMany,
+  calls,
+  streams,
+  propagation,
+  batchSign,
+  mint,
+  attest,
+  entries,
+  fullSync,
+  outage,
+  ...starts,
+  serverMemory,
+  loopConnects,
+  loopAgentSync,
+  loopServerSync,
+  growthServer,
+  growthAgent,
+  growthIdentities,
+  growthStreams,
+];

@@ -1,0 +1,8 @@
+#!/bin/sh
+# npm run bench: speed and size, beside SPIRE's programs when they are on PATH. `npm run bench -- --help` says more.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib/setup.sh
+ensure_packages
+ensure_build
+exec node --disable-warning=ExperimentalWarning bench/main.ts "$@"
