@@ -12,7 +12,7 @@ export default class CountReporter implements Reporter {
         const result = test.result();
         if (result.state === "passed") counts.passed++;
         else if (result.state === "failed") counts.failed++;
-        else skipped.push(`  ${test.fullName}: ${(result.state === "skipped" && result.note) || "no reason given"}`);
+        else skipped.push(`  ${test.fullName}: ${(result.state === "skipped" && result.note) || "see its title"}`);
       }
       if (module.state() === "failed" && (tests === 0 || module.errors().length > 0)) counts.failed++;
     }
