@@ -28,7 +28,7 @@ const REPORT = `const addon = require(process.argv[1]);
     process.exit();
   }).listen(process.argv[2], () => console.log("listening"));`;
 
-describe.skipIf(UNSHARE === undefined)("in a pid namespace", () => {
+describe.skipIf(UNSHARE === undefined)("in a pid namespace (where unshare may make one)", () => {
   test.each(WAYS)("$kind: a handle stays dead when its pid is used again", async ({ options }) => {
     using folder = new TestFolder();
     // Two children in turn, the second with the pid of the first: the kernel hands out the one after ns_last_pid.

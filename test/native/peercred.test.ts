@@ -50,26 +50,29 @@ describe.each(ways)("$kind", ({ kind, options }) => {
     expect(openFiles()).toBe(before);
   });
 
-  test.skipIf(!isRoot || !works("setpriv", "true"))("names the uid, gid and groups of another user", async () => {
-    await using listener = await Listener.open();
-    const accepted = listener.accept();
-    const user = [`--reuid=${NOBODY.uid}`, `--regid=${NOBODY.gid}`, "--groups=5,70000,4"];
-    await using child = new Child("setpriv", [
-      ...user,
-      process.execPath,
-      "-e",
-      CONNECT,
-      "--",
-      ADDON_FILE,
-      listener.path,
-    ]);
-    const peer = addon.peerCredentials(await accepted, options);
-    using _ = peer.handle;
-    expect(peer).toMatchObject({ pid: child.pid, ...NOBODY });
-    expect([...peer.groups].sort((a, b) => a - b)).toEqual([4, 5, 70000]);
-  });
+  test.skipIf(!isRoot || !works("setpriv", "true"))(
+    "(as root, with setpriv) names the uid, gid and groups of another user",
+    async () => {
+      await using listener = await Listener.open();
+      const accepted = listener.accept();
+      const user = [`--reuid=${NOBODY.uid}`, `--regid=${NOBODY.gid}`, "--groups=5,70000,4"];
+      await using child = new Child("setpriv", [
+        ...user,
+        process.execPath,
+        "-e",
+        CONNECT,
+        "--",
+        ADDON_FILE,
+        listener.path,
+      ]);
+      const peer = addon.peerCredentials(await accepted, options);
+      using _ = peer.handle;
+      expect(peer).toMatchObject({ pid: child.pid, ...NOBODY });
+      expect([...peer.groups].sort((a, b) => a - b)).toEqual([4, 5, 70000]);
+    },
+  );
 
-  test.skipIf(!isRoot)("takes more groups than fit at first, and refuses far too many", async () => {
+  test.skipIf(!isRoot)("(as root) takes more groups than fit at first, and refuses far too many", async () => {
     await using listener = await Listener.open();
     for (const { count, result } of [
       { count: 1000, result: "(no error)" },

@@ -25,35 +25,38 @@ for _ in sys.stdin:
     print(repr(receiver.recv(65536)), flush=True)
 `;
 
-describe.skipIf(!works("python3", "-c", "import socket"))("sdNotify, received by python3", () => {
-  test.each(["path", "abstract"])("by %s", async (form) => {
-    using folder = new TestFolder();
-    const address = form === "path" ? join(folder.path, "notify") : `@holdfast-test-${process.pid}`;
-    await using receiver = new Child("python3", ["-c", RECEIVER, address]);
-    expect(await receiver.line()).toBe("bound");
-    const before = openFiles();
-    addon.sdNotify(address, "READY=1\nSTATUS=grün");
-    addon.sdNotify(address, "x".repeat(4096));
-    expect(openFiles()).toBe(before);
-    receiver.send("");
-    expect(await receiver.line()).toBe(String.raw`b'READY=1\nSTATUS=gr\xc3\xbcn'`);
-    receiver.send("");
-    expect(await receiver.line()).toBe(`b'${"x".repeat(4096)}'`);
-  });
+describe.skipIf(!works("python3", "-c", "import socket"))(
+  "sdNotify, received by python3 (which must be installed)",
+  () => {
+    test.each(["path", "abstract"])("by %s", async (form) => {
+      using folder = new TestFolder();
+      const address = form === "path" ? join(folder.path, "notify") : `@holdfast-test-${process.pid}`;
+      await using receiver = new Child("python3", ["-c", RECEIVER, address]);
+      expect(await receiver.line()).toBe("bound");
+      const before = openFiles();
+      addon.sdNotify(address, "READY=1\nSTATUS=grün");
+      addon.sdNotify(address, "x".repeat(4096));
+      expect(openFiles()).toBe(before);
+      receiver.send("");
+      expect(await receiver.line()).toBe(String.raw`b'READY=1\nSTATUS=gr\xc3\xbcn'`);
+      receiver.send("");
+      expect(await receiver.line()).toBe(`b'${"x".repeat(4096)}'`);
+    });
 
-  test("does not wait for ever for a receiver that takes nothing", async () => {
-    using folder = new TestFolder();
-    const path = join(folder.path, "notify");
-    await using receiver = new Child("python3", ["-c", RECEIVER, path]);
-    expect(await receiver.line()).toBe("bound");
-    const fill = (): void => {
-      for (let sent = 0; sent < 100_000; sent++) addon.sdNotify(path, "WATCHDOG=1");
-    };
-    expect(codeOf(fill)).toBe("EAGAIN");
-    await receiver.kill();
-    expect(codeOf(() => addon.sdNotify(path, "READY=1"))).toBe("ECONNREFUSED");
-  });
-});
+    test("does not wait for ever for a receiver that takes nothing", async () => {
+      using folder = new TestFolder();
+      const path = join(folder.path, "notify");
+      await using receiver = new Child("python3", ["-c", RECEIVER, path]);
+      expect(await receiver.line()).toBe("bound");
+      const fill = (): void => {
+        for (let sent = 0; sent < 100_000; sent++) addon.sdNotify(path, "WATCHDOG=1");
+      };
+      expect(codeOf(fill)).toBe("EAGAIN");
+      await receiver.kill();
+      expect(codeOf(() => addon.sdNotify(path, "READY=1"))).toBe("ECONNREFUSED");
+    });
+  },
+);
 
 test("sdNotify refuses what cannot be sent", () => {
   using folder = new TestFolder();
@@ -89,17 +92,20 @@ test("disableCoreDumps sets both limits to zero", async () => {
   expect(await child.line()).toMatch(/^Max core file size +0 +0 /);
 });
 
-test.skipIf(!works("prlimit", "--version"))("raiseFileLimit raises the soft limit to the hard one", async () => {
-  // Node raises it too, when it starts: so lower it after that.
-  const script = `console.log("started");
+test.skipIf(!works("prlimit", "--version"))(
+  "raiseFileLimit raises the soft limit to the hard one (by prlimit, of util-linux)",
+  async () => {
+    // Node raises it too, when it starts: so lower it after that.
+    const script = `console.log("started");
     process.stdin.once("data", () => { console.log(JSON.stringify(require(process.argv[1]).raiseFileLimit())); process.exit(); });`;
-  await using child = Child.node(script);
-  expect(await child.line()).toBe("started");
-  expect(works("prlimit", "--pid", String(child.pid), "--nofile=300:700")).toBe(true);
-  expect(readFileSync(`/proc/${child.pid}/limits`, "utf8")).toMatch(/Max open files +300 +700 /);
-  child.process.stdin?.write("go");
-  expect(JSON.parse(await child.line())).toEqual({ soft: 700, hard: 700 });
-});
+    await using child = Child.node(script);
+    expect(await child.line()).toBe("started");
+    expect(works("prlimit", "--pid", String(child.pid), "--nofile=300:700")).toBe(true);
+    expect(readFileSync(`/proc/${child.pid}/limits`, "utf8")).toMatch(/Max open files +300 +700 /);
+    child.process.stdin?.write("go");
+    expect(JSON.parse(await child.line())).toEqual({ soft: 700, hard: 700 });
+  },
+);
 
 test("setUmask sets it and returns the one before", async () => {
   using folder = new TestFolder();
@@ -121,7 +127,7 @@ test("wrong arguments are type errors", () => {
 });
 
 test.skipIf(!isRoot)(
-  "without the right to look, the executable is refused with EACCES and the rest works",
+  "(as root) without the right to look, the executable is refused with EACCES and the rest works",
   async () => {
     using folder = new TestFolder();
     const script = `const addon = require(process.argv[1]);
