@@ -3,6 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib/setup.sh
+want_compiler
+ensure_wanted
 ensure_packages
 ensure_build
 exec node --disable-warning=ExperimentalWarning bench/main.ts "$@"

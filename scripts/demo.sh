@@ -5,7 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib/setup.sh
 echo "Holdfast demo"
+want_compiler
+want_python
+ensure_wanted
 ensure_packages
 ensure_build
-ensure_python
 exec node --disable-warning=ExperimentalWarning scripts/demo/main.ts "$@"

@@ -3,6 +3,8 @@
 set -u
 cd "$(dirname "$0")/.."
 . scripts/lib/setup.sh
+want_compiler
+ensure_wanted
 ensure_packages
 ensure_build
 if ! sh scripts/check.sh; then

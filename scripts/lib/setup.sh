@@ -59,18 +59,25 @@ ensure_debian() {
   step "installing $missing" $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $missing || exit 3
 }
 
-ensure_compiler() {
-  command -v g++ >/dev/null 2>&1 || ensure_debian g++
+missing_packages=""
+
+# A C++ compiler, for the native addon.
+want_compiler() {
+  command -v g++ >/dev/null 2>&1 || missing_packages="$missing_packages g++"
 }
 
 # A Python that every user can run, with venv and pip: the demo's SPIFFE client lives in one.
-ensure_python() {
-  /usr/bin/python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || ensure_debian python3 python3-venv
+want_python() {
+  /usr/bin/python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing_packages="$missing_packages python3 python3-venv"
+}
+
+# Installs, in one go, what the functions above found missing.
+ensure_wanted() {
+  [ -z "$missing_packages" ] || ensure_debian $missing_packages
 }
 
 # Builds what is older than its sources.
 ensure_build() {
-  ensure_compiler
   if [ ! -f dist/.built ] || [ -n "$(find src tsconfig.build.json package-lock.json -newer dist/.built -print -quit)" ]; then
     step "compiling TypeScript" sh scripts/compile.sh || exit 1
   fi
