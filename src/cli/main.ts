@@ -7,6 +7,8 @@ import { packageVersion } from "./version.ts";
 
 /** Runs a program to its end and sets the exit status of the process. A second SIGINT or SIGTERM ends it at once. */
 export async function main(program: string, about: string, commands: readonly CommandSpec[]): Promise<void> {
+  // Without a listener Node would open a debugger on a TCP port for it, which every user of the host could speak to.
+  process.on("SIGUSR1", () => {});
   const controller = new AbortController();
   const stop = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(1);
