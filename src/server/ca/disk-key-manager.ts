@@ -3,7 +3,7 @@ import { createPrivateKey, type KeyObject } from "node:crypto";
 import { access, constants, readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { writeFileAtomic } from "../../lib/atomic-file.ts";
+import { setAside, writeFileAtomic } from "../../lib/atomic-file.ts";
 import { AgentError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { generateKey, type KeyType, pkcs8Of } from "../../pki/keys.ts";
@@ -56,6 +56,18 @@ export class DiskKeyManager implements KeyManager {
 
   async getKey(id: string): Promise<ManagedKey | undefined> {
     return this.#keys.get(id)?.key;
+  }
+
+  async setAside(now: number): Promise<string> {
+    const moved = this.#writing.then(async () => {
+      const place = await setAside(this.#path, "unused", now).catch((error: unknown) => {
+        throw new AgentError("UNAVAILABLE", `key file ${this.#path} cannot be set aside`, { cause: error });
+      });
+      this.#keys.clear();
+      return place;
+    });
+    this.#writing = moved.catch(() => {});
+    return await moved;
   }
 
   async #write(id: string, stored: StoredKey): Promise<void> {

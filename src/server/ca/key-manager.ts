@@ -14,4 +14,9 @@ export interface KeyManager {
   generateKey(id: string, type: KeyType): Promise<ManagedKey>;
   /** The key under the ID. */
   getKey(id: string): Promise<ManagedKey | undefined>;
+  /**
+   * Takes all keys out of use, but keeps them where an operator finds them; resolves to the place, `undefined` where
+   * they cannot outlive the process. `now` in milliseconds, for the name. Throws `UNAVAILABLE`.
+   */
+  setAside(now: number): Promise<string | undefined>;
 }

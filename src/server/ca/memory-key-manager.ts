@@ -15,4 +15,8 @@ export class MemoryKeyManager implements KeyManager {
   async getKey(id: string): Promise<ManagedKey | undefined> {
     return this.#keys.get(id);
   }
+
+  async setAside(): Promise<undefined> {
+    this.#keys.clear();
+  }
 }

@@ -7,8 +7,10 @@ import { AgentError, errorText } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import { type Watchable, WatchableValue } from "../../lib/watchable.ts";
-import type { KeyType } from "../../pki/keys.ts";
+import { parseCertificate } from "../../pki/certificate.ts";
+import { type KeyType, subjectKeyId } from "../../pki/keys.ts";
 import { emptyBundle, type TrustBundle } from "../../spiffe/bundle.ts";
+import { type TrustDomain, trustDomainId } from "../../spiffe/id.ts";
 import type { DataStore } from "../datastore/datastore.ts";
 import { type AuthorityProfile, authorityOf, keyIdOf, selfSignedAuthority, type X509Authority } from "./authority.ts";
 import { decodeJournal, encodeJournal, type JournalEntry } from "./journal.ts";
@@ -60,12 +62,15 @@ export class X509Authorities {
     };
   }
 
-  /** Goes on where the journal ends. Throws `DATA_LOSS` when that is damaged, `UNAVAILABLE` when it cannot be read. */
+  /**
+   * Goes on where the journal ends. Throws `DATA_LOSS` when that is damaged, `FAILED_PRECONDITION` when it is another
+   * trust domain's, `UNAVAILABLE` when it cannot be read.
+   */
   async load(): Promise<void> {
     const { store, profile } = this.#deps;
     const data = await store.caJournal.load();
-    if (data === undefined) return;
-    const { x509 } = decodeJournal(data, store.name);
+    const x509 = data === undefined ? [] : decodeJournal(data, store.name).x509;
+    requireTrustDomain(x509, profile.trustDomain, store.name);
     const bundle = await store.bundles.get(profile.trustDomain);
     let current: X509Authority | undefined;
     for (const entry of x509.toReversed()) {
@@ -80,6 +85,28 @@ export class X509Authorities {
       return isUsed ? entry : { ...entry, status: "old" };
     });
     if (current !== undefined) this.#active.set(current);
+    else if (this.#next === undefined) await this.#spareKeys();
+  }
+
+  /**
+   * Before the first authority takes a slot: a key there that no expired authority explains belongs to a CA which
+   * another datastore, or another backup of this one, knows of. Overwriting it would end that CA for good.
+   */
+  async #spareKeys(): Promise<void> {
+    const { keys, clock, log } = this.#deps;
+    for (const slot of ["A", "B"] as const) {
+      const key = await keys.getKey(keyIdOf(slot));
+      if (key === undefined) continue;
+      const authorityId = Buffer.from(subjectKeyId(key.signer.publicKeySpki)).toString("hex");
+      const known = this.#entries.find((entry) => entry.authorityId === authorityId);
+      if (known !== undefined && clock.now() >= known.notAfter) continue;
+      const path = await keys.setAside(clock.now());
+      log.warn("The keys are of a CA that the datastore does not know; they were set aside", {
+        authority_id: authorityId,
+        ...(path !== undefined && { path }),
+      });
+      return;
+    }
   }
 
   /** What is due at `now` (ms). */
@@ -150,6 +177,18 @@ export class X509Authorities {
     } catch (error) {
       return drop(errorText(error));
     }
+  }
+}
+
+/** A server of another trust domain would replace the keys and bundle of the one whose datastore this is. */
+function requireTrustDomain(entries: readonly JournalEntry[], trustDomain: TrustDomain, place: string): void {
+  for (const { certificate } of entries) {
+    const [uri] = parseCertificate(certificate).uriSans;
+    if (uri === trustDomainId(trustDomain)) continue;
+    throw new AgentError(
+      "FAILED_PRECONDITION",
+      `${place} belongs to ${uri}, and trust_domain is "${trustDomain}": correct it, or give this server a datastore and a key file of its own; nothing was changed`,
+    );
   }
 }
 

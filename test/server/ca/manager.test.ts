@@ -1,5 +1,6 @@
-import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { readdir, readFile, rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { AgentError } from "../../../src/lib/errors.ts";
 import { type Logger, silentLogger } from "../../../src/lib/log.ts";
 import { parseCertificate } from "../../../src/pki/certificate.ts";
@@ -10,6 +11,7 @@ import type { KeyManager } from "../../../src/server/ca/key-manager.ts";
 import { CaManager } from "../../../src/server/ca/manager.ts";
 import { MemoryKeyManager } from "../../../src/server/ca/memory-key-manager.ts";
 import type { X509AuthoritiesDeps } from "../../../src/server/ca/x509-authorities.ts";
+import { parseTrustDomain } from "../../../src/spiffe/id.ts";
 import { caDeps, readyCa, seededRandom } from "../../fakes/ca.ts";
 import { bundle, TD } from "../../fakes/entries.ts";
 import type { FakeClock } from "../../fakes/fake-clock.ts";
@@ -82,6 +84,7 @@ describe("the first run", () => {
     const broken: KeyManager = {
       generateKey: () => Promise.reject(new AgentError("UNAVAILABLE", "disk full")),
       getKey: async () => undefined,
+      setAside: async () => undefined,
     };
     await expect(new CaManager(await caDeps({ keys: broken })).initialize()).rejects.toThrow("disk full");
   });
@@ -180,6 +183,7 @@ describe("a restart", () => {
   /** A key file and what goes with it. */
   async function onDisk(): Promise<{
     deps: Deps;
+    path: string;
     restart: (change?: Partial<X509AuthoritiesDeps>) => Promise<CaManager>;
   }> {
     const path = join(await tempFolder(), "keys.json");
@@ -190,7 +194,7 @@ describe("a restart", () => {
       await ca.initialize();
       return ca;
     };
-    return { deps, restart };
+    return { deps, path, restart };
   }
 
   test("goes on with the same authorities and keys", async () => {
@@ -229,6 +233,33 @@ describe("a restart", () => {
     const keys = new MemoryKeyManager();
     await keys.generateKey("x509-CA-A", "ec-p256");
     expect((await restart({ keys })).active.value?.authorityId).not.toBe(before);
+  });
+
+  test("of another trust domain is refused, and loses nothing", async () => {
+    const { deps, restart } = await onDisk();
+    const before = await published(deps);
+    const other = { ...deps.profile, trustDomain: parseTrustDomain("other.org") };
+    await expect(restart({ profile: other })).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringMatching(/belongs to spiffe:\/\/example\.org, and trust_domain is "other\.org"/) as string,
+    });
+    expect([(await restart()).active.value?.authorityId]).toEqual(before);
+  });
+
+  test("with an empty datastore, by mistake, keeps the keys of the other one", async () => {
+    const { deps, path, restart } = await onDisk();
+    const before = await published(deps);
+    const keys = await readFile(path);
+    const warn = vi.fn<Logger["warn"]>();
+    await restart({ store: (await caDeps()).store, log: { ...silentLogger, warn } });
+    const { path: kept } = (warn.mock.calls[0]?.[1] ?? {}) as { path: string };
+    expect(await readFile(kept)).toEqual(keys);
+    await rename(kept, path);
+    expect([(await restart()).active.value?.authorityId]).toEqual(before);
+    // A CA that is over leaves keys that nobody needs.
+    await deps.clock.advance(100 * HOUR);
+    await restart();
+    expect(await readdir(dirname(path))).toEqual([basename(path)]);
   });
 
   test("with an authority that the bundle does not have makes a new one", async () => {
@@ -279,7 +310,9 @@ describe("failing rotations", { timeout: 60_000 }, () => {
     const keys = new MemoryKeyManager();
     const generateKey: KeyManager["generateKey"] = (id, type) =>
       broken ? Promise.reject(new Error("no entropy")) : keys.generateKey(id, type);
-    const { ca, deps } = await readyCa({ keys: { generateKey, getKey: (id) => keys.getKey(id) } });
+    const { ca, deps } = await readyCa({
+      keys: { generateKey, getKey: (id) => keys.getKey(id), setAside: () => keys.setAside() },
+    });
     await running(ca, deps.clock);
     await hours(deps.clock, 12);
     broken = true;
