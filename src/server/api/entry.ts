@@ -164,7 +164,8 @@ function filterFrom(trustDomain: TrustDomain, filter: ListEntriesRequest_Filter 
     ...(byFederatesWith !== undefined && {
       federatesWith: parseInput("malformed federates with filter", () => federatesWithFromMessage(byFederatesWith)),
     }),
-    ...(filter.byDownstream !== undefined && { downstream: filter.byDownstream }),
+    // Nor is false: SPIRE's commands send it whenever they were not asked for downstream entries only.
+    ...(filter.byDownstream === true && { downstream: true }),
   };
 }
 

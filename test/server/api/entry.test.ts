@@ -337,7 +337,7 @@ describe("the list", () => {
     expect(await list({ byHint: "h" })).toBe("a");
     expect(await list({ byHint: "" })).toBe("abc");
     expect(await list({ byDownstream: true })).toBe("b");
-    expect(await list({ byDownstream: false })).toBe("ac");
+    expect(await list({ byDownstream: false })).toBe("abc");
     expect(await list({ byFederatesWith: { trustDomains: ["spiffe://other.org"], match: 0 } })).toBe("c");
     expect(await list({ bySelectors: { selectors: [{ type: "unix", value: "uid:1000" }], match: 0 } })).toBe("abc");
     expect(await list({ byHint: "h", byDownstream: true })).toBe("");
