@@ -46,8 +46,12 @@ export async function readBootstrapBundle(
 ): Promise<TrustBundle | "insecure"> {
   if (source.kind === "insecure") return "insecure";
   if (source.kind === "file") {
-    const bundle = parseBundle(await readBounded(source.path), source.format, options.trustDomain);
-    return withAuthority(bundle, "MALFORMED", source.path);
+    const text = await readBounded(source.path);
+    try {
+      return withAuthority(parseBundle(text, source.format, options.trustDomain), "MALFORMED", source.path);
+    } catch (error) {
+      throw new AgentError("MALFORMED", `the trust bundle file ${source.path} cannot be used`, { cause: error });
+    }
   }
   const url = new URL(source.url);
   const text =

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { LogConfig, TelemetryConfig } from "../config/shared-config.ts";
-import { errorText } from "../lib/errors.ts";
+import { AgentError, errorText } from "../lib/errors.ts";
 import { type Metrics, noMetrics } from "../lib/metrics.ts";
 import type { NativeAddon } from "../lib/native.ts";
 import { openLogger, type RootLogger } from "../lib/pino-logger.ts";
@@ -49,8 +49,7 @@ export async function runDaemon(
   native.setUmask(UMASK);
   native.disableCoreDumps();
   native.setDumpable(false);
-  if (logConfig.file !== undefined) mkdirSync(dirname(logConfig.file), { recursive: true });
-  const log = openLogger(logConfig, { clock: context.clock });
+  const log = openLog(logConfig, context);
   const reopen = (): void => {
     try {
       log.reopen();
@@ -74,6 +73,15 @@ export async function runDaemon(
   } finally {
     process.off("SIGUSR2", reopen);
     log.close();
+  }
+}
+
+function openLog(config: LogConfig, context: CliContext): RootLogger {
+  try {
+    if (config.file !== undefined) mkdirSync(dirname(config.file), { recursive: true });
+    return openLogger(config, { clock: context.clock });
+  } catch (error) {
+    throw new AgentError("FAILED_PRECONDITION", `log_file ${config.file} cannot be opened`, { cause: error });
   }
 }
 

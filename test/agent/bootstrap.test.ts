@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { FileAgentStorage } from "../../src/agent/storage.ts";
 import { JoinTokenAgentAttestor } from "../../src/attestors/join-token/agent.ts";
 import { systemClock } from "../../src/lib/clock.ts";
-import { errorText } from "../../src/lib/errors.ts";
+import { errorCode, errorText } from "../../src/lib/errors.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { formatBundle } from "../../src/pki/bundle-format.ts";
 import { makeSpiffeId, parseTrustDomain, serverId } from "../../src/spiffe/id.ts";
@@ -104,10 +104,12 @@ describe("mistakes of an operator end the start, with a reason", () => {
       return await agent.ended.catch((error: unknown) => error);
     };
     expect(await attempt()).toMatchObject({ code: "FAILED_PRECONDITION" });
-    await writeFile(path, "");
-    expect(await attempt()).toMatchObject({ code: "MALFORMED" });
-    await writeFile(path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    expect(await attempt()).toMatchObject({ code: "MALFORMED" });
+    for (const content of ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]) {
+      await writeFile(path, content);
+      const error = await attempt();
+      expect(errorCode(error)).toBe("MALFORMED");
+      expect(errorText(error)).toContain(path);
+    }
     expect(site.server.state.tokens.size).toBe(1);
   });
 

@@ -1,6 +1,9 @@
 /** What SQLite's result codes mean for the server: retry, restore, or a bug. */
 import { AgentError, type ErrorCode } from "../../../lib/errors.ts";
 
+/** `SQLITE_FULL`; the one failure that the caller may hear of, since an operator can mend it at once. */
+const FULL = 13;
+
 /** Primary result codes (https://sqlite.org/rescode.html) that are not bugs of ours. */
 const CODES: ReadonlyMap<number, readonly [ErrorCode, string]> = new Map([
   [5, ["UNAVAILABLE", "is locked by another process"]],
@@ -9,7 +12,7 @@ const CODES: ReadonlyMap<number, readonly [ErrorCode, string]> = new Map([
   [8, ["UNAVAILABLE", "is read-only"]],
   [10, ["UNAVAILABLE", "cannot be read or written"]],
   [11, ["DATA_LOSS", "is damaged"]],
-  [13, ["UNAVAILABLE", "cannot grow: the disk is full"]],
+  [FULL, ["UNAVAILABLE", "cannot grow: the disk is full"]],
   [14, ["UNAVAILABLE", "cannot be opened"]],
   [26, ["DATA_LOSS", "is not a SQLite database"]],
 ]);
@@ -28,7 +31,8 @@ export function translateError(error: unknown, path: string): unknown {
   const known = CODES.get(error.errcode & 0xff);
   if (known === undefined) return error;
   const [code, text] = known;
-  return new AgentError(code, `SQLite database ${path} ${text}`, { cause: error, publicMessage: "datastore failed" });
+  const publicMessage = (error.errcode & 0xff) === FULL ? "datastore failed: the disk is full" : "datastore failed";
+  return new AgentError(code, `SQLite database ${path} ${text}`, { cause: error, publicMessage });
 }
 
 /** Whether a unique index named in the message (`table.column`) refused a row. */

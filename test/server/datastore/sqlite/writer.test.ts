@@ -151,7 +151,7 @@ describe("a full disk", () => {
     const refused = results.filter((result) => result.status === "rejected");
     expect(refused.length).toBeGreaterThan(0);
     for (const { reason } of refused) {
-      expect(reason).toMatchObject({ code: "UNAVAILABLE", publicMessage: "datastore failed" });
+      expect(reason).toMatchObject({ code: "UNAVAILABLE", publicMessage: "datastore failed: the disk is full" });
       expect(String(reason)).toContain(database.writer.path);
     }
     const stored = results.filter((result) => result.status === "fulfilled").length;
