@@ -8,6 +8,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { GrpcCode, grpcCodeName } from "../lib/grpc-status.ts";
+import { connectError } from "./connect-error.ts";
 
 /** A call failed with a gRPC status. */
 export class RpcError extends Error {
@@ -22,7 +23,7 @@ export class RpcError extends Error {
   }
 }
 
-/** Opens a connection to a Unix socket, hands it to `use`, and closes it. */
+/** Opens a connection to a Unix socket, hands it to `use`, and closes it. Says why there was none. */
 export async function withClient<T>(socketPath: string, use: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
     // The socket is local: names, proxies and retries have no say.
@@ -33,6 +34,8 @@ export async function withClient<T>(socketPath: string, use: (client: Client) =>
   });
   try {
     return await use(client);
+  } catch (error) {
+    throw explained(error, socketPath);
   } finally {
     client.close();
   }
@@ -75,6 +78,13 @@ function callArguments<Req, Res>(method: MethodDefinition<Req, Res>, request: Re
   const { path, requestSerialize, responseDeserialize } = method;
   const deadline = options.deadline === undefined ? {} : { deadline: options.deadline };
   return [path, requestSerialize, responseDeserialize, request, metadataOf(options), deadline] as const;
+}
+
+/** grpc-js wraps the reason of a failed connection in words about itself. */
+function explained(error: unknown, socketPath: string): unknown {
+  if (!(error instanceof RpcError) || error.code !== GrpcCode.UNAVAILABLE) return error;
+  const code = /\bconnect (E[A-Z]+)\b/.exec(error.details)?.[1];
+  return code === undefined ? error : new RpcError(error.code, connectError(socketPath, { code }).message);
 }
 
 /** The metadata of a call. */

@@ -35,7 +35,8 @@ export function validateCommand(options: readonly OptionSpec[], load: CommandSpe
   return {
     path: ["validate"],
     summary: "check a configuration file",
-    description: "Reports every problem of the file, each with its line and key, and starts nothing.",
+    description:
+      "Reports every problem of the file, each with its line and key, and starts nothing. Flags count as for run.",
     options,
     load,
   };

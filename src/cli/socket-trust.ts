@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import { publicError } from "../lib/errors.ts";
 import type { PeerCredentialSource } from "../lib/native.ts";
 import { socketFd } from "../lib/socket-fd.ts";
+import { connectError } from "./connect-error.ts";
 
 const WRITABLE_BY_OTHERS = 0o022;
 
@@ -45,20 +46,4 @@ function listenerUid(path: string, native: PeerCredentialSource): Promise<number
     });
     socket.once("error", (error: NodeJS.ErrnoException) => reject(connectError(path, error)));
   });
-}
-
-function connectError(path: string, error: NodeJS.ErrnoException): Error {
-  if (error.code === "ENOENT")
-    return publicError(
-      "UNAVAILABLE",
-      `there is no socket at ${path}: is the program running, and is -socketPath right?`,
-    );
-  if (error.code === "ECONNREFUSED")
-    return publicError("UNAVAILABLE", `nobody listens on ${path}: is the program running?`);
-  if (error.code === "EACCES")
-    return publicError(
-      "PERMISSION_DENIED",
-      `no permission to connect to ${path}: run as root or as a member of its group`,
-    );
-  return publicError("UNAVAILABLE", `cannot connect to ${path}`, { cause: error });
 }

@@ -4,16 +4,43 @@ import type { Bundle } from "../gen/spire/api/types/bundle.ts";
 import type { SPIFFEID } from "../gen/spire/api/types/spiffeid.ts";
 import { AgentError } from "../lib/errors.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
-import { parseSpiffeId, parseTrustDomain, pathOf, trustDomainOf } from "../spiffe/id.ts";
+import {
+  parseSpiffeId,
+  parseTrustDomain,
+  pathOf,
+  type SpiffeId,
+  type TrustDomain,
+  trustDomainOf,
+} from "../spiffe/id.ts";
+import { parseSelector, type Selector } from "../spiffe/selector.ts";
 import type { Der } from "../spiffe/svid.ts";
 
 /** An ID as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
+export function spiffeIdFromText(flagName: string, value: string): SpiffeId {
+  return fromText(flagName, `invalid SPIFFE ID "${value}"`, () => parseSpiffeId(value));
+}
+
+/** The same as a message. */
 export function idFromText(flagName: string, value: string): SPIFFEID {
+  const id = spiffeIdFromText(flagName, value);
+  return { trustDomain: trustDomainOf(id), path: pathOf(id) };
+}
+
+/** A trust domain, or an ID in it, as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
+export function trustDomainFromText(flagName: string, value: string): TrustDomain {
+  return fromText(flagName, `invalid trust domain "${value}"`, () => parseTrustDomain(value));
+}
+
+/** A selector as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
+export function selectorFromText(flagName: string, value: string): Selector {
+  return fromText(flagName, `"${value}"`, () => parseSelector(value));
+}
+
+function fromText<T>(flagName: string, what: string, parse: () => T): T {
   try {
-    const id = parseSpiffeId(value);
-    return { trustDomain: trustDomainOf(id), path: pathOf(id) };
+    return parse();
   } catch (error) {
-    throw new AgentError("INVALID_ARGUMENT", `-${flagName}: invalid SPIFFE ID "${value}"`, { cause: error });
+    throw new AgentError("INVALID_ARGUMENT", `-${flagName}: ${what}`, { cause: error });
   }
 }
 

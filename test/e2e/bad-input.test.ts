@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   admin,
@@ -63,6 +64,14 @@ describe("configuration", () => {
     expect(stderr).toContain("/nonexistent/agent.conf");
   });
 
+  test("flags count as in the file", async () => {
+    const validate = (port: string): Promise<Outcome> =>
+      run(PROGRAMS.server, ["validate", "-config", site.serverConfig, "-serverPort", port]);
+    expect((await validate("8081")).status).toBe(0);
+    const { status, stderr } = await validate("99999");
+    expect([status, stderr]).toEqual([1, expect.stringContaining("from 1 to 65535")]);
+  });
+
   test("the seeds' blocks load as written", async () => {
     edit(site.serverConfig, (text) =>
       text.replace(
@@ -115,6 +124,36 @@ describe("the server's start", () => {
     writeFileSync(file, '{"keys":{"x509-CA-A":"AAAA');
     expect((await runServer()).stdout).toContain(file);
     expect(readFileSync(file, "utf8")).toBe('{"keys":{"x509-CA-A":"AAAA');
+  });
+
+  test("another trust domain than the datastore's: refused, and the CA goes on", async () => {
+    const show = async (): Promise<string> => {
+      await using _server = await startServer(site);
+      return await admin(site, ["bundle", "show"]);
+    };
+    const before = await show();
+    expect((await runServer(["-trustDomain", "exampel.org"])).stdout).toContain(
+      `${folder.path}/server/datastore.sqlite3 belongs to spiffe://example.org, and trust_domain is \\"exampel.org\\"`,
+    );
+    expect(await show()).toBe(before);
+  });
+
+  test("a damaged CA journal is named, refused and left as it is", async () => {
+    await (await startServer(site)).stop();
+    const file = join(folder.path, "server/datastore.sqlite3");
+    using database = new DatabaseSync(file);
+    database.exec("UPDATE ca_journal SET data = x'00'");
+    expect((await runServer()).stdout).toContain(`the CA journal in SQLite database ${file} is damaged`);
+    expect(database.prepare("SELECT hex(data) AS data FROM ca_journal").all()).toEqual([{ data: "00" }]);
+  });
+
+  test("a data folder that another user owns", async ({ skip }) => {
+    if (SELF !== 0) return skip("only root can start a process as another user");
+    const version = await run(PROGRAMS.server, ["--version"], { uid: NOBODY }).catch(() => undefined);
+    if (version?.status !== 0) return skip("another user cannot run the programs of this checkout");
+    chmodSync(join(folder.path, "server"), 0o700);
+    const { status, stdout } = await run(PROGRAMS.server, ["run", "-config", site.serverConfig], { uid: NOBODY });
+    expect([status, stdout]).toEqual([1, expect.stringContaining(`data_dir ${folder.path}/server cannot be used`)]);
   });
 
   test("a data folder that cannot be had", async () => {
@@ -229,9 +268,15 @@ describe("entries", () => {
     [["-spiffeID", "spiffe://example.org/a/"], "trailing slash"],
     [["-spiffeID", "spiffe://example.org/a", "-x509SVIDTTL", "-1"], "TTL"],
     [["-spiffeID", "spiffe://example.org/a", "-x509SVIDTTL", "soon"], "whole number"],
+    [["-spiffeID", "spiffe://example.org/a", "-x509SVIDTTL", "2147483648"], "at most 2147483647 seconds"],
     [["-spiffeID", "spiffe://example.org/a", "-selector", "nocolon"], "type:value"],
+    [["-spiffeID", "spiffe://example.org/a", "-selector", "unix:"], '-selector: "unix:": missing selector value'],
     [["-spiffeID", "spiffe://example.org/a", "-entryID", "a b"], "entry ID"],
-    [["-spiffeID", "spiffe://example.org/a", "-federatesWith", "Not A TD"], "trust domain"],
+    [
+      ["-spiffeID", "spiffe://example.org/a", "-federatesWith", "Not A TD"],
+      '-federatesWith: invalid trust domain "Not A TD"',
+    ],
+    [["-spiffeID", "spiffe://example.org/a", "-federatesWith", "other.test"], "unable to find federated bundle"],
   ])("%j is refused", async (args, message) => {
     const outcome = await run(PROGRAMS.server, [
       "entry",
@@ -247,4 +292,31 @@ describe("entries", () => {
     expect([outcome.status, outcome.stderr]).toEqual([1, expect.stringContaining(message)]);
     expect(await admin(shared, ["entry", "count"])).toBe("0 registration entries\n");
   });
+
+  test("a duplicate, and an ID that is taken, are AlreadyExists and change nothing", async () => {
+    const create = (...args: readonly string[]): Promise<Outcome> => {
+      const { serverSocket } = shared;
+      const fixed = ["-socketPath", serverSocket, "-parentID", "spiffe://example.org/node", "-selector", "unix:uid:7"];
+      return run(PROGRAMS.server, ["entry", "create", ...fixed, ...args]);
+    };
+    expect((await create("-spiffeID", "spiffe://example.org/a", "-entryID", "one")).status).toBe(0);
+    const duplicate = await create("-spiffeID", "spiffe://example.org/a", "-output", "json");
+    expect(duplicate.status).toBe(1);
+    expect(JSON.parse(duplicate.stdout)).toMatchObject({
+      results: [{ status: { code: 6 }, entry: { spiffe_id: { trust_domain: "example.org", path: "/a" } } }],
+    });
+    const taken = await create("-spiffeID", "spiffe://example.org/b", "-entryID", "one");
+    expect([taken.status, taken.stderr]).toEqual([1, expect.stringContaining("code: AlreadyExists")]);
+    expect(await admin(shared, ["entry", "show"])).toMatch(/^Found 1 entry\nEntry ID {16}: one\n/);
+  });
+});
+
+test("a program that is not there, for every command that needs it", async () => {
+  for (const [program, ...args] of [
+    [PROGRAMS.server, "entry", "show"],
+    [PROGRAMS.agent, "api", "fetch"],
+  ] as const) {
+    const { status, stderr } = await run(program, [...args, "-socketPath", "/nonexistent/api.sock"]);
+    expect([status, stderr]).toEqual([1, expect.stringContaining("there is no socket at /nonexistent/api.sock")]);
+  }
 });

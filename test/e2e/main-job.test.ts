@@ -196,6 +196,20 @@ test("an x509 mint needs no entry", async () => {
   expect(leaf.validToDate.getTime() - leaf.validFromDate.getTime()).toBe(70_000);
 });
 
+test("a minted key is its owner's, whatever was there; a lifetime beyond the CA's is capped and said so", async () => {
+  using folder = new Folder();
+  const key = join(folder.path, "key.pem");
+  writeFileSync(key, "", { mode: 0o644 });
+  const args = ["-socketPath", pair.site.serverSocket, "-spiffeID", ID, "-ttl", "1000h", "-write", folder.path];
+  const { status, stderr } = await run(PROGRAMS.server, ["x509", "mint", ...args]);
+  expect([status, stderr]).toEqual([
+    0,
+    expect.stringMatching(/^X509-SVID lifetime was capped .*; expires "\d{4}-.*Z"\n$/),
+  ]);
+  expect(statSync(key).mode & 0o777).toBe(0o600);
+  expect(readFileSync(key, "utf8")).toMatch(/^-----BEGIN PRIVATE KEY-----/);
+});
+
 test("both programs are healthy, and say when they are not", async () => {
   expect((await run(PROGRAMS.server, ["healthcheck", "-socketPath", pair.site.serverSocket])).stdout).toBe(
     "Server is healthy.\n",

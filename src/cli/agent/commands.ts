@@ -5,6 +5,33 @@ import { DEFAULT_AGENT_SOCKET, TIMEOUT_OPTION, WORKLOAD_OPTIONS } from "./worklo
 
 const CONFIG_OPTIONS = configOptions("conf/agent/agent.conf");
 
+/** They win over the configuration file; `validate` judges both together, as `run` does. */
+const RUN_OPTIONS: readonly OptionSpec[] = [
+  ...CONFIG_OPTIONS,
+  { name: "dataDir", value: "path", description: "The folder for what the agent keeps." },
+  { name: "joinToken", value: "token", description: "The join token to attest with." },
+  { name: "joinTokenFile", value: "path", description: "A file that holds the join token." },
+  { name: "serverAddress", value: "host", description: "The server's host name or IP address." },
+  { name: "serverPort", value: "port", description: "The server's TCP port." },
+  { name: "socketPath", value: "path", description: "The Workload API's socket.", default: DEFAULT_AGENT_SOCKET },
+  { name: "trustDomain", value: "name", description: "The trust domain that the agent belongs to." },
+  { name: "trustBundle", value: "path", description: "The server's CA certificates." },
+  { name: "trustBundleUrl", value: "url", description: "Where to download them from (https)." },
+  { name: "trustBundleFormat", value: "pem|spiffe", description: "How they are written.", default: "pem" },
+  { name: "insecureBootstrap", description: "Trusts whatever server answers first. For trials only." },
+  {
+    name: "rebootstrapMode",
+    value: "mode",
+    description: "Only never is supported in this version.",
+    default: "never",
+  },
+  { name: "rebootstrapDelay", value: "duration", description: "Has no effect in this version." },
+  { name: "allowUnauthenticatedVerifiers", description: "Gives bundles to callers without an identity too." },
+  { name: "disableWorkloadAPI", description: "Does not serve the Workload API." },
+  { name: "disableSDSAPI", description: "Does not serve Envoy's SDS." },
+  ...LOG_OPTIONS,
+];
+
 const FETCH_OPTIONS: readonly OptionSpec[] = [
   { name: "silent", description: "Prints nothing of the SVIDs." },
   {
@@ -24,37 +51,13 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     summary: "run the agent",
     description:
       "Proves to the server what this node is, keeps the SVIDs of its workloads fresh and serves them on a Unix socket until SIGINT or SIGTERM.\n\nFlags win over the file. SIGUSR2 reopens the log file.",
-    options: [
-      ...CONFIG_OPTIONS,
-      { name: "dataDir", value: "path", description: "The folder for what the agent keeps." },
-      { name: "joinToken", value: "token", description: "The join token to attest with." },
-      { name: "joinTokenFile", value: "path", description: "A file that holds the join token." },
-      { name: "serverAddress", value: "host", description: "The server's host name or IP address." },
-      { name: "serverPort", value: "port", description: "The server's TCP port." },
-      { name: "socketPath", value: "path", description: "The Workload API's socket.", default: DEFAULT_AGENT_SOCKET },
-      { name: "trustDomain", value: "name", description: "The trust domain that the agent belongs to." },
-      { name: "trustBundle", value: "path", description: "The server's CA certificates." },
-      { name: "trustBundleUrl", value: "url", description: "Where to download them from (https)." },
-      { name: "trustBundleFormat", value: "pem|spiffe", description: "How they are written.", default: "pem" },
-      { name: "insecureBootstrap", description: "Trusts whatever server answers first. For trials only." },
-      {
-        name: "rebootstrapMode",
-        value: "mode",
-        description: "Only never is supported in this version.",
-        default: "never",
-      },
-      { name: "rebootstrapDelay", value: "duration", description: "Has no effect in this version." },
-      { name: "allowUnauthenticatedVerifiers", description: "Gives bundles to callers without an identity too." },
-      { name: "disableWorkloadAPI", description: "Does not serve the Workload API." },
-      { name: "disableSDSAPI", description: "Does not serve Envoy's SDS." },
-      ...LOG_OPTIONS,
-    ],
+    options: RUN_OPTIONS,
     examples: [
       { line: "holdfast-agent run -config /etc/holdfast/agent.conf", does: "Runs with a configuration file:" },
     ],
     load: () => import("./run.ts"),
   },
-  validateCommand(CONFIG_OPTIONS, () => import("./validate.ts")),
+  validateCommand(RUN_OPTIONS, () => import("./validate.ts")),
   healthcheckCommand("agent", WORKLOAD_OPTIONS, () => import("./healthcheck.ts")),
   {
     path: ["api", "fetch"],

@@ -1,10 +1,11 @@
 /** Prints and writes what `FetchX509SVID` returned, as SPIRE does. */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { X509SVID, X509SVIDResponse } from "../../gen/workload/workload.ts";
 import { parseCertificate, splitCertificates } from "../../pki/certificate.ts";
 import { pemEncode } from "../../pki/pem.ts";
 import type { CliContext } from "../command.ts";
+import { replaceFile } from "../replace-file.ts";
 import { goTime } from "../wire.ts";
 
 /** The SVIDs of a response with how long it took. */
@@ -55,9 +56,7 @@ export function writeX509(response: X509SVIDResponse, folder: string, context: C
   const write = (what: string, name: string, content: string, mode: number): void => {
     const path = join(folder, name);
     context.out(`Writing ${what} to file ${path}.\n`);
-    const temporary = `${path}.tmp-${process.pid}`;
-    writeFileSync(temporary, content, { mode, flag: "wx" });
-    renameSync(temporary, path);
+    replaceFile(path, content, mode);
   };
   for (const [index, svid] of response.svids.entries()) {
     write(`SVID #${index}`, `svid.${index}.pem`, certificatesPem(svid.x509Svid), 0o644);

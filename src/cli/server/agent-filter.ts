@@ -1,7 +1,7 @@
 /** The filter flags of `agent list`, `agent count`. */
 import type { ListAgentsRequest_Filter } from "../../gen/spire/api/server/agent/v1/agent.ts";
-import { parseSelector } from "../../spiffe/selector.ts";
 import { type OptionSpec, type OptionValues, text, texts, UsageError } from "../command.ts";
+import { selectorFromText } from "../wire.ts";
 import { setMatch } from "./entry-filter.ts";
 
 /** Filter flags; all given ones must hold. */
@@ -42,7 +42,10 @@ export function agentFilter(options: OptionValues): ListAgentsRequest_Filter {
     bySelectorMatch:
       selectors.length === 0
         ? undefined
-        : { selectors: selectors.map(parseSelector), match: setMatch(options, "matchSelectorsOn") },
+        : {
+            selectors: selectors.map((selector) => selectorFromText("selector", selector)),
+            match: setMatch(options, "matchSelectorsOn"),
+          },
     byBanned: truth(options, "banned"),
     byCanReattest: truth(options, "canReattest"),
     byExpiresBefore: expiresBefore,

@@ -11,6 +11,22 @@ const AGENT_ID: OptionSpec = { name: "spiffeID", value: "id", description: "The 
 const ENTRY_ID: OptionSpec = { name: "entryID", value: "id", description: "The ID of the entry." };
 const ADMIN = [...ADMIN_OPTIONS, OUTPUT_OPTION];
 
+/** They win over the configuration file; `validate` judges both together, as `run` does. */
+const RUN_OPTIONS: readonly OptionSpec[] = [
+  ...CONFIG_OPTIONS,
+  { name: "bindAddress", value: "address", description: "The IP address to listen on.", default: "0.0.0.0" },
+  { name: "serverPort", value: "port", description: "The TCP port to listen on.", default: "8081" },
+  { name: "dataDir", value: "path", description: "The folder for what the server keeps." },
+  {
+    name: "socketPath",
+    value: "path",
+    description: "The admin socket.",
+    default: "/tmp/spire-server/private/api.sock",
+  },
+  { name: "trustDomain", value: "name", description: "The trust domain that the server signs for." },
+  ...LOG_OPTIONS,
+];
+
 /** All commands. Each loads its code when it runs. */
 export const SERVER_COMMANDS: readonly CommandSpec[] = [
   {
@@ -18,26 +34,13 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     summary: "run the server",
     description:
       "Reads the configuration, opens the datastore, prepares the CA and serves agents on TCP and administration on a Unix socket until SIGINT or SIGTERM.\n\nFlags win over the file. SIGUSR2 reopens the log file.",
-    options: [
-      ...CONFIG_OPTIONS,
-      { name: "bindAddress", value: "address", description: "The IP address to listen on.", default: "0.0.0.0" },
-      { name: "serverPort", value: "port", description: "The TCP port to listen on.", default: "8081" },
-      { name: "dataDir", value: "path", description: "The folder for what the server keeps." },
-      {
-        name: "socketPath",
-        value: "path",
-        description: "The admin socket.",
-        default: "/tmp/spire-server/private/api.sock",
-      },
-      { name: "trustDomain", value: "name", description: "The trust domain that the server signs for." },
-      ...LOG_OPTIONS,
-    ],
+    options: RUN_OPTIONS,
     examples: [
       { line: "holdfast-server run -config /etc/holdfast/server.conf", does: "Runs with a configuration file:" },
     ],
     load: () => import("./run.ts"),
   },
-  validateCommand(CONFIG_OPTIONS, () => import("./validate.ts")),
+  validateCommand(RUN_OPTIONS, () => import("./validate.ts")),
   healthcheckCommand("server", ADMIN_OPTIONS, () => import("./healthcheck.ts")),
   {
     path: ["entry", "create"],

@@ -54,11 +54,12 @@ function report(
   options: OptionValues,
   context: CliContext,
 ): number {
-  const failed = response.results.flatMap((result, index) =>
-    isOk(result) ? [] : [{ status: result.status, entry: asked[index] }],
+  const results = response.results.map((result, index) =>
+    isOk(result) ? result : { status: result.status, entry: asked[index] },
   );
-  print(options, context, response, () => {
-    for (const result of response.results) {
+  const failed = results.filter((result) => !isOk(result));
+  print(options, context, { results }, () => {
+    for (const result of results) {
       if (isOk(result) && result.entry !== undefined) context.out(entryText(result.entry));
     }
     for (const { status, entry } of failed) {

@@ -1,9 +1,7 @@
 /** The filter flags of `entry show` and `entry count`. */
 import type { CountEntriesRequest_Filter } from "../../gen/spire/api/server/entry/v1/entry.ts";
-import { parseTrustDomain } from "../../spiffe/id.ts";
-import { parseSelector } from "../../spiffe/selector.ts";
 import { flag, type OptionSpec, type OptionValues, text, texts, UsageError } from "../command.ts";
-import { idFromText } from "../wire.ts";
+import { idFromText, selectorFromText, trustDomainFromText } from "../wire.ts";
 
 const MATCHES = { exact: 0, subset: 1, superset: 2, any: 3 } as const;
 
@@ -51,12 +49,15 @@ export function entryFilter(options: OptionValues): CountEntriesRequest_Filter {
     bySelectors:
       selectors.length === 0
         ? undefined
-        : { selectors: selectors.map(parseSelector), match: setMatch(options, "matchSelectorsOn") },
+        : {
+            selectors: selectors.map((selector) => selectorFromText("selector", selector)),
+            match: setMatch(options, "matchSelectorsOn"),
+          },
     byFederatesWith:
       federatesWith.length === 0
         ? undefined
         : {
-            trustDomains: federatesWith.map((name) => parseTrustDomain(name)),
+            trustDomains: federatesWith.map((name) => trustDomainFromText("federatesWith", name)),
             match: setMatch(options, "matchFederatesWithOn"),
           },
     byHint: text(options, "hint") || undefined,

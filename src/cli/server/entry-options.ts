@@ -2,8 +2,6 @@
 import { readFileSync } from "node:fs";
 import { Entry } from "../../gen/spire/api/types/entry.ts";
 import { errorText, publicError } from "../../lib/errors.ts";
-import { parseTrustDomain } from "../../spiffe/id.ts";
-import { parseSelector } from "../../spiffe/selector.ts";
 import {
   type CliContext,
   flag,
@@ -14,8 +12,11 @@ import {
   texts,
   UsageError,
 } from "../command.ts";
-import { idFromText } from "../wire.ts";
+import { idFromText, selectorFromText, trustDomainFromText } from "../wire.ts";
 import { entriesFromFile } from "./entry-file.ts";
+
+/** The wire has 32 bits for it. */
+const MAX_TTL_SECONDS = 2 ** 31 - 1;
 
 /** Flags of `entry create` and `entry update`. */
 export const ENTRY_OPTIONS: readonly OptionSpec[] = [
@@ -97,10 +98,10 @@ function entryFromFlags(options: OptionValues, context: CliContext): Entry {
     parentId: node
       ? { trustDomain: id.trustDomain, path: "/spire/server" }
       : idFromText("parentID", text(options, "parentID")),
-    selectors: texts(options, "selector").map(parseSelector),
+    selectors: texts(options, "selector").map((selector) => selectorFromText("selector", selector)),
     x509SvidTtl: x509Ttl(options, context),
     jwtSvidTtl: ttl(options, "jwtSVIDTTL") ?? 0,
-    federatesWith: texts(options, "federatesWith").map((name) => parseTrustDomain(name)),
+    federatesWith: texts(options, "federatesWith").map((name) => trustDomainFromText("federatesWith", name)),
     dnsNames: [...texts(options, "dns")],
     admin: flag(options, "admin"),
     downstream: flag(options, "downstream"),
@@ -129,7 +130,8 @@ function x509Ttl(options: OptionValues, context: CliContext): number {
 
 function ttl(options: OptionValues, name: string): number | undefined {
   const value = integer(options, name);
-  if (value !== undefined && (value < 0 || value > 2 ** 31 - 1))
-    throw new UsageError(`a positive TTL is required (-${name})`);
+  if (value !== undefined && value < 0) throw new UsageError(`a positive TTL is required (-${name})`);
+  if (value !== undefined && value > MAX_TTL_SECONDS)
+    throw new UsageError(`-${name} is at most ${MAX_TTL_SECONDS} seconds`);
   return value;
 }
