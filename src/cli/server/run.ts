@@ -11,6 +11,7 @@ import { ServerSvid } from "../../server/ca/server-svid.ts";
 import { openSqliteDataStore } from "../../server/datastore/sqlite/datastore.ts";
 import { AuthorizedEntries } from "../../server/entries/authorized-entries.ts";
 import { createServer, type ServerOptions } from "../../server/server.ts";
+import { registerServerMetrics } from "../../server/server-metrics.ts";
 import type { CliContext, CommandRun } from "../command.ts";
 import { type Daemon, metricsFor, runDaemon } from "../daemon.ts";
 import { claimDataDir } from "../data-dir.ts";
@@ -50,6 +51,7 @@ async function serve(config: ServerConfig, context: CliContext, daemon: Daemon):
     keyType: config.caKeyType,
   });
   await ca.initialize();
+  registerServerMetrics(metrics, { clock, active: ca.active }, { version: packageVersion(), trustDomain });
   const issuer = new SvidIssuer({
     active: ca.active,
     clock,
@@ -57,6 +59,7 @@ async function serve(config: ServerConfig, context: CliContext, daemon: Daemon):
     trustDomain,
     x509SvidTtlMs: config.defaultX509SvidTtlMs,
     agentTtlMs: config.agentTtlMs,
+    metrics,
   });
   const ownSvid = new ServerSvid({
     issuer,

@@ -1,6 +1,7 @@
 /** Signs X509-SVIDs with the active authority, and checks each before it leaves. */
 import type { Clock } from "../../lib/clock.ts";
 import { AgentError, publicError } from "../../lib/errors.ts";
+import { type Counter, type Metrics, noMetrics } from "../../lib/metrics.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Watchable } from "../../lib/watchable.ts";
 import { type Certificate, parseCertificate } from "../../pki/certificate.ts";
@@ -21,6 +22,8 @@ export interface SvidIssuerDeps {
   readonly x509SvidTtlMs: number;
   /** Milliseconds. */
   readonly agentTtlMs: number;
+  /** Nothing is counted without. */
+  readonly metrics?: Metrics;
 }
 
 /** An issued SVID with the beginning of its life. */
@@ -42,9 +45,11 @@ interface Leaf {
 /** No SVID outlives its authority. All methods throw `UNAVAILABLE` while there is none, `INVALID_ARGUMENT` for an ID that is not of the kind. */
 export class SvidIssuer implements X509Issuer {
   readonly #deps: SvidIssuerDeps;
+  readonly #signed: Counter;
 
   constructor(deps: SvidIssuerDeps) {
     this.#deps = deps;
+    this.#signed = (deps.metrics ?? noMetrics).counter("server_ca_sign_x509_svid", { help: "X509-SVIDs signed." });
   }
 
   /** Signs for an agent. */
@@ -88,6 +93,7 @@ export class SvidIssuer implements X509Issuer {
     });
     const certificate = parseCertificate(der);
     check(certificate, leaf, authority, trustDomain);
+    this.#signed.add();
     return {
       chain: [der, ...authority.ca.chain],
       notBefore: certificate.notBefore,
