@@ -10,13 +10,18 @@ const SHORTEST_MS = 1_000;
 /**
  * Half of what is left, with jitter, or earlier to keep `availabilityTargetMs`. The half is counted from `now`: an SVID
  * is dated back a little, and a very short one would otherwise be due when it arrives.
+ *
+ * Our clock may differ from that of the server, for which the SVID begins now: one that lies in our future is renewed
+ * half a lifetime from now, before it ends for others; of one that lies in our past, the half of its own dates is given.
  */
 export function renewalTime(life: Lifetime, now: number, random: () => number, availabilityTargetMs?: number): number {
-  const half = rotateAt({ notBefore: Math.max(life.notBefore, now), notAfter: life.notAfter }, random);
+  const { notBefore, notAfter } = life;
+  const span = notAfter - notBefore;
+  if (now < notBefore) return renewalTime({ notBefore: now, notAfter: now + span }, now, random, availabilityTargetMs);
+  const isPast = now >= notAfter;
+  const half = rotateAt(isPast ? life : { notBefore: now, notAfter }, random);
   const target = availabilityTargetMs ?? Number.POSITIVE_INFINITY;
   const early =
-    life.notAfter - life.notBefore - target > TARGET_GRACE_MS
-      ? life.notAfter - target - TARGET_JITTER_MS * random()
-      : Number.POSITIVE_INFINITY;
-  return Math.max(Math.min(half, early), now + SHORTEST_MS);
+    span - target > TARGET_GRACE_MS ? notAfter - target - TARGET_JITTER_MS * random() : Number.POSITIVE_INFINITY;
+  return Math.max(Math.min(half, early), isPast ? notBefore : now + SHORTEST_MS);
 }

@@ -111,9 +111,21 @@ const UNREACHABLE: BackoffSchedule = { initialMs: 1_000, maxMs: 5_000, jitter: "
 /** Attesting is dear for the server, and what is wrong needs an operator or time. */
 const SLOW: BackoffSchedule = { initialMs: 5_000, maxMs: 300_000 };
 
-/** The state of an agent that holds an SVID. */
-export function holding(svid: SvidFacts): RotatorState {
-  return { kind: "holding", svid, dueAt: svid.renewAt, failures: 0, tainted: false };
+/** No wait is planned longer, but for the time of renewal. */
+const LONGEST_REST_MS = 330_000;
+
+/**
+ * The state of an agent that holds an SVID. One that has ended by our clock when it comes (`now`) would be due at once,
+ * and so would be the next: it is the clock that is wrong, and the server must not be asked without a pause.
+ */
+export function holding(svid: SvidFacts, now = Number.NEGATIVE_INFINITY): RotatorState {
+  const dueAt = now < svid.notAfter ? svid.renewAt : now + SLOW.maxMs;
+  return { kind: "holding", svid, dueAt, failures: 0, tainted: false };
+}
+
+/** Whether the planned moment has come. It does not wait for a clock that was ahead when it was planned, and was set right. */
+function isDue(dueAt: number, now: number, otherwise = Number.NEGATIVE_INFINITY): boolean {
+  return now >= (dueAt - now > LONGEST_REST_MS ? Math.min(dueAt, otherwise) : dueAt);
 }
 
 /** When the machine wants a tick; undefined while a request is under way. */
@@ -139,7 +151,7 @@ function whileHolding(state: In<"holding">, event: RotatorEvent, now: number, ra
   const { svid } = state;
   switch (event.kind) {
     case "tick": {
-      if (now < state.dueAt) return stay(state);
+      if (!isDue(state.dueAt, now, svid.renewAt)) return stay(state);
       // The server refuses an expired certificate, so that only attesting is left.
       const expired = now >= svid.notAfter;
       const method = svid.reattestable || expired ? "attest" : "renew";
@@ -162,7 +174,7 @@ function whileAsking(state: In<"asking">, event: RotatorEvent, now: number, rand
   switch (event.kind) {
     case "renewed": {
       const isNews = state.cause !== "due" && state.cause !== "tainted";
-      return { state: holding(event.svid), effects: isNews ? [{ kind: "tell", what: "recovered" }] : [] };
+      return { state: holding(event.svid, now), effects: isNews ? [{ kind: "tell", what: "recovered" }] : [] };
     }
     case "failed":
       return failed(state, event.failure, now, random);
@@ -179,12 +191,18 @@ function whileBarred(state: In<"barred">, event: RotatorEvent, now: number, rand
   const { svid, cause } = state;
   switch (event.kind) {
     case "tick":
-      return now < state.dueAt ? stay(state) : ask("attest", state);
+      return isDue(state.dueAt, now) ? ask("attest", state) : stay(state);
     case "accepted":
       // The server has changed its mind, for example when its backup was restored once more.
       if (svid === undefined) return stay(state);
       return {
-        state: { kind: "holding", svid, dueAt: svid.renewAt, failures: 0, tainted: false },
+        state: {
+          kind: "holding",
+          svid,
+          dueAt: Math.max(svid.renewAt, state.dueAt),
+          failures: state.failures,
+          tainted: false,
+        },
         effects: [{ kind: "tell", what: "recovered" }],
       };
     case "refused":

@@ -1,7 +1,7 @@
 /** Gets SVIDs for entries that need one: keys made off the event loop, CSRs signed in batches, results judged one by one. */
 import { backoffDelay } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
-import { errorText } from "../lib/errors.ts";
+import { AgentError, errorText } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type CallCounter, callCounter, type Gauge, type Metrics } from "../lib/metrics.ts";
 import type { Random } from "../lib/random.ts";
@@ -10,6 +10,7 @@ import { createCsr } from "../pki/csr.ts";
 import { generateKey, type KeyType } from "../pki/keys.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
+import { isExpired } from "../spiffe/rotation.ts";
 import type { Der } from "../spiffe/svid.ts";
 import type { AgentHealth } from "./health.ts";
 import { acceptIssuedSvid, authoritiesOf } from "./issued-svid.ts";
@@ -57,6 +58,7 @@ export class Signer {
   readonly #maxBatch: number;
   readonly #counted: CallCounter;
   readonly #gauges: Readonly<Record<"expiring" | "outdated", Gauge>>;
+  /** By entry ID; `until` is a moment of the monotonic clock, because the other one may be the cause. */
   readonly #failures = new Map<string, { readonly count: number; readonly until: number }>();
   #batchSize: number;
   #taint: { readonly bundle: TrustBundle; readonly check: TaintCheck } | undefined;
@@ -117,7 +119,7 @@ export class Signer {
     const now = clock.now();
     const resting = new Map<string, number>();
     for (const [id, { until }] of this.#failures) {
-      if (cache.has(id)) resting.set(id, until);
+      if (cache.has(id)) resting.set(id, now + until - clock.monotonic());
     }
     for (const id of Array.from(this.#failures.keys())) if (!resting.has(id)) this.#failures.delete(id);
     const queue = signingQueue(cache.entries(), { now, isTainted: this.#taint.check, resting });
@@ -162,6 +164,13 @@ export class Signer {
         const now = clock.now();
         const expectedId = entry.spiffeId;
         const svid = acceptIssuedSvid({ chain: result.chain, privateKey, authorities, expectedId, now });
+        // Of no use to its workload, and so would be the next one.
+        if (isExpired(svid, now)) {
+          throw new AgentError(
+            "FAILED_PRECONDITION",
+            "it had expired when it came: check the clocks of this host and of the server",
+          );
+        }
         const rotateAt = renewalTime(svid, now, () => random.unit(), this.#deps.availabilityTargetMs);
         issued.push({ entry, svid, rotateAt });
         this.#failures.delete(entry.entryId);
@@ -180,7 +189,7 @@ export class Signer {
     const { cache, clock, random, log, health } = this.#deps;
     for (const { entry, error } of refused) {
       const count = (this.#failures.get(entry.entryId)?.count ?? 0) + 1;
-      const until = clock.now() + backoffDelay(ITEM_RETRY, count, () => random.unit());
+      const until = clock.monotonic() + backoffDelay(ITEM_RETRY, count, () => random.unit());
       this.#failures.set(entry.entryId, { count, until });
       log.error("Could not get an X509-SVID", {
         entry_id: entry.entryId,

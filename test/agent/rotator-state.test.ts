@@ -45,6 +45,31 @@ describe("holding", () => {
     expect(wakeAt(state)).toBeUndefined();
   });
 
+  describe("a clock beyond the end of an SVID that has just come", () => {
+    const ahead = fresh.notAfter + 1_000;
+    const { state } = step(asking({ cause: "expired" }), { kind: "renewed", svid: fresh }, ahead);
+
+    test("does not make it due at once, for so would be its successor", () => {
+      expect(state).toEqual(holding(fresh, ahead));
+      expect(words(step(state, { kind: "tick" }, ahead + 299_000).effects)).toEqual([]);
+      expect(words(step(state, { kind: "tick" }, ahead + 300_000).effects)).toEqual(["attest"]);
+    });
+
+    test("and set right again, leaves it its own time of renewal", () => {
+      const far = holding(fresh, fresh.notAfter + 86_400_000);
+      expect(words(step(far, { kind: "tick" }, fresh.renewAt - 1).effects)).toEqual([]);
+      expect(words(step(far, { kind: "tick" }, fresh.renewAt).effects)).toEqual(["renew"]);
+    });
+  });
+
+  test("a rest that was planned while the clock was ahead ends when it is set right", () => {
+    const due = asking({ svid: { ...svid, notAfter: NOW + 7_200_000 } });
+    const { state } = step(due, { kind: "failed", failure: "error" }, NOW + 3_600_000);
+    expect(words(step(state, { kind: "tick" }, NOW + 100).effects)).toEqual(["renew"]);
+    const { state: out } = step(asking({ cause: "refused" }), { kind: "failed", failure: "error" }, NOW + 3_600_000);
+    expect(words(step(out, { kind: "tick" }, NOW).effects)).toEqual(["attest"]);
+  });
+
   test("a tainted authority brings the renewal forward, once", () => {
     const { state } = step(holding(svid), { kind: "tainted" });
     expect(wakeAt(state)).toBe(NOW);
@@ -159,8 +184,11 @@ describe("barred", () => {
 
   test("a server that takes the SVID again ends it", () => {
     const { state, effects } = step(barred(), { kind: "accepted" });
-    expect(state).toEqual(holding(svid));
+    expect(state).toMatchObject({ kind: "holding", svid, dueAt: svid.renewAt });
     expect(words(effects)).toEqual(["recovered"]);
+    // An SVID that has ended by our clock alone is due at once: the rest goes on, and grows.
+    const rested = step(barred({ cause: "expired", failures: 3, dueAt: NOW + 900 }), { kind: "accepted" }, NOW + 700);
+    expect(rested.state).toMatchObject({ kind: "holding", dueAt: NOW + 900, failures: 3 });
   });
 
   test("further refusals change nothing, a ban does", () => {
