@@ -1,6 +1,6 @@
 /** Keeps the agent SVID fresh and acts on the server's refusals; `rotator-state.ts` decides, this asks and stores. */
 import type { Clock } from "../lib/clock.ts";
-import { type ErrorCode, errorCode, errorText, findAgentError } from "../lib/errors.ts";
+import { AgentError, type ErrorCode, errorCode, errorText, findAgentError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type CallCounter, callCounter, type Metrics } from "../lib/metrics.ts";
 import type { Random } from "../lib/random.ts";
@@ -60,6 +60,11 @@ const TOLD = {
     "the server does not accept this agent's SVID and its node attestor has no new proof: what is valid is served until it expires; an operator must act",
 } as const;
 
+/** Why a request in progress is given up. */
+const BANNED = new AgentError("PERMISSION_DENIED", "the server banned this agent meanwhile", {
+  recovery: "stop-serving",
+});
+
 /** Runs the state machine of the agent SVID. */
 export class Rotator {
   readonly #deps: RotatorDeps;
@@ -67,6 +72,8 @@ export class Rotator {
   readonly #rotated: CallCounter;
   readonly #queue: { readonly event: RotatorEvent; readonly svid: X509Svid }[] = [];
   #state: RotatorState;
+  /** Gives up the request in progress. */
+  #giveUp: (() => void) | undefined;
 
   constructor(deps: RotatorDeps, identity: AgentIdentity) {
     this.#deps = deps;
@@ -75,12 +82,13 @@ export class Rotator {
       help: "Attempts to replace the agent's SVID.",
       labels: ["method"],
     });
-    this.#state = holding(this.#facts(identity, identity.svid.notBefore));
+    this.#state = holding(this.#facts(identity, identity.svid.notBefore), deps.clock.now());
   }
 
-  /** A call made with `svid` was refused. */
+  /** A call made with `svid` was refused. A ban does not wait for a request in progress, which may hang. */
   refused(recovery: "reattest" | "stop-serving", svid: X509Svid): void {
-    this.#push({ kind: "refused", recovery }, svid);
+    if (!this.#push({ kind: "refused", recovery }, svid)) return;
+    if (recovery === "stop-serving") this.#giveUp?.();
   }
 
   /** A call made with `svid` was answered. */
@@ -107,13 +115,14 @@ export class Rotator {
     }
   }
 
-  /** At most one of a kind waits: a thousand calls refused at once are one refusal. What concerns an SVID that is gone by then is old news. */
-  #push(event: RotatorEvent, svid: X509Svid): void {
-    if (svid !== this.#deps.state.identity?.svid) return;
+  /** At most one of a kind waits: a thousand calls refused at once are one refusal. What concerns an SVID that is gone is old news: false. */
+  #push(event: RotatorEvent, svid: X509Svid): boolean {
+    if (svid !== this.#deps.state.identity?.svid) return false;
     if (!this.#queue.some((queued) => queued.event.kind === event.kind && queued.svid === svid)) {
       this.#queue.push({ event, svid });
     }
     this.#wakeup.wake();
+    return true;
   }
 
   async #step(event: RotatorEvent, signal: AbortSignal): Promise<void> {
@@ -150,8 +159,15 @@ export class Rotator {
 
   async #ask(method: RenewalMethod, signal: AbortSignal): Promise<RotatorEvent> {
     const { clock, log, link, onRenewed } = this.#deps;
+    const asking = new AbortController();
+    const banned = Promise.withResolvers<never>();
+    this.#giveUp = () => {
+      asking.abort(BANNED);
+      banned.reject(BANNED);
+    };
     try {
-      const identity = await this.#rotated(() => this.#obtain(method, signal), { method });
+      const obtained = this.#rotated(() => this.#obtain(method, AbortSignal.any([signal, asking.signal])), { method });
+      const identity = await Promise.race([obtained, banned.promise]);
       link.setIdentity(identity.svid);
       this.#deps.health.resolve("agent_svid");
       log.info("The agent SVID was renewed", {
@@ -166,6 +182,8 @@ export class Rotator {
       const failure = classify(error, method);
       log.warn("Could not renew the agent SVID", { method, reason: failure, error: errorText(error) });
       return { kind: "failed", failure };
+    } finally {
+      this.#giveUp = undefined;
     }
   }
 
@@ -174,15 +192,22 @@ export class Rotator {
     if (method === "attest") {
       // The server has replaced the old SVID already, whether the new one can be stored or not.
       const { identity, bundle } = await this.#deps.attest(state.bundle, signal);
-      if (!(await state.adoptStored(identity, bundle))) state.adopt(identity, bundle);
+      signal.throwIfAborted();
+      const stored = await state.adoptStored(identity, bundle);
+      signal.throwIfAborted();
+      if (!stored) state.adopt(identity, bundle);
       return identity;
     }
     const identity = await this.#renew(signal);
+    signal.throwIfAborted();
     // The old SVID works until the new one is used. Were the new one used and lost in a restart, neither would work.
-    if (!(await state.adoptStored(identity)) && !this.#mustAdoptUnstored()) {
-      throw new Error("the new agent SVID could not be stored; the old one stays in use");
+    const stored = await state.adoptStored(identity);
+    signal.throwIfAborted();
+    if (!stored) {
+      if (!this.#mustAdoptUnstored())
+        throw new Error("the new agent SVID could not be stored; the old one stays in use");
+      state.adopt(identity);
     }
-    state.adopt(identity);
     return identity;
   }
 

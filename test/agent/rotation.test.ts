@@ -140,6 +140,30 @@ describe("refusals", () => {
     await agent.stop();
   });
 
+  test("a ban does not wait for a request that hangs", async () => {
+    await using site = await makeSite();
+    const { server } = site;
+    const clock = new FakeClock(Date.now());
+    const attestor = new ReattestingAttestor();
+    await using agent = await startAgent(site, { clock, attestor, options: { syncIntervalMs: 5_000 } });
+    server.addEntry("web", "/web", ["unix:uid:1"]);
+    await clock.advance(6_000);
+    await agent.expectIds(["unix:uid:1"], ["/web"]);
+    const asked = Promise.withResolvers<void>();
+    attestor.begin = () => {
+      asked.resolve();
+      return new Promise(() => {});
+    };
+    server.state.agents.delete(NODE_ID);
+    await advanceUntil(clock, 1_000, () => server.count("SyncAuthorizedEntries") > 2);
+    await asked.promise;
+    server.state.agents.set(NODE_ID, { serial: "", pendingSerial: "", banned: true, canReattest: true });
+    await advanceUntil(clock, 5_000, () => agent.value("unix:uid:1").identities.length === 0);
+    await until(() => agent.agent.health.facts.value.problems.has("agent_svid"));
+    expect(agent.agent.health.facts.value).toMatchObject({ serving: false, attested: false });
+    expect(await storedSerial(site.folder)).toBeUndefined();
+  });
+
   test("after a ban is lifted, a node that can attest anew does", async () => {
     await using site = await makeSite();
     const { server } = site;
