@@ -15,7 +15,7 @@ export interface AgentData {
   readonly identity?: AgentIdentity;
   /** The bundle of the agent's own trust domain. */
   readonly bundle?: TrustBundle;
-  /** The latest wall time, in milliseconds since the Unix epoch, at which things were in order; 0 for never. */
+  /** The latest wall time, in milliseconds since the Unix epoch, at which things were in order (`good-time.ts`); 0 for never. */
   readonly lastGoodTime: number;
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from "../lib/log.ts";
 import { sameAuthorities, type TrustBundle } from "../spiffe/bundle.ts";
 import type { AgentData } from "./agent-data.ts";
 import type { AgentIdentity } from "./agent-identity.ts";
+import { goodTime } from "./good-time.ts";
 import type { AgentHealth } from "./health.ts";
 import type { AgentStorage } from "./storage.ts";
 
@@ -24,7 +25,9 @@ export class AgentState {
   readonly #deps: AgentStateDeps;
   #identity: AgentIdentity | undefined;
   #bundle: TrustBundle;
+  /** Of the monotonic clock. */
   #savedAt: number;
+  #goodTime = 0;
   /** Changes come one after the other: what is stored last is what holds. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -32,7 +35,7 @@ export class AgentState {
     this.#deps = deps;
     this.#identity = initial.identity;
     this.#bundle = initial.bundle;
-    this.#savedAt = deps.clock.now();
+    this.#savedAt = deps.clock.monotonic();
     this.#tell();
   }
 
@@ -74,7 +77,7 @@ export class AgentState {
     return this.#inTurn(async () => {
       const isNew = !sameAuthorities(this.#bundle, bundle);
       if (isNew) this.#bundle = bundle;
-      if (isNew || this.#deps.clock.now() - this.#savedAt >= STAMP_INTERVAL_MS) {
+      if (isNew || this.#deps.clock.monotonic() - this.#savedAt >= STAMP_INTERVAL_MS) {
         const identity = this.#identity;
         await this.#save({ ...(identity === undefined ? {} : { identity }), bundle: this.#bundle });
       }
@@ -90,10 +93,10 @@ export class AgentState {
 
   async #save(data: Omit<AgentData, "lastGoodTime">): Promise<boolean> {
     const { clock, log, health, storage } = this.#deps;
-    const now = clock.now();
-    this.#savedAt = now;
+    this.#savedAt = clock.monotonic();
+    if (data.identity !== undefined) this.#goodTime = goodTime(data.identity.svid, clock.now(), this.#goodTime);
     try {
-      await storage.save({ ...data, lastGoodTime: now });
+      await storage.save({ ...data, lastGoodTime: this.#goodTime });
       health.resolve("storage");
       return true;
     } catch (error) {

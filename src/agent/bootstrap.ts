@@ -10,6 +10,7 @@ import { isExpired } from "../spiffe/rotation.ts";
 import type { AgentData } from "./agent-data.ts";
 import type { Attested } from "./attest.ts";
 import type { BootstrapAttempt } from "./bootstrap-bundle.ts";
+import { goodTime } from "./good-time.ts";
 import { retryAfterMs } from "./server-client-errors.ts";
 import type { AgentStorage } from "./storage.ts";
 
@@ -69,7 +70,8 @@ export async function bootstrap(
     reattestable: attested.identity.reattestable,
   });
   try {
-    await deps.storage.save({ ...attested, lastGoodTime: clock.now() });
+    const lastGoodTime = goodTime(attested.identity.svid, clock.now(), stored?.lastGoodTime ?? 0);
+    await deps.storage.save({ ...attested, lastGoodTime });
   } catch (error) {
     log.error("Could not store the agent SVID; a restart would have to attest anew", { error: errorText(error) });
   }

@@ -17,7 +17,7 @@ const [old, young] = [identities[0]!, identities[1]!];
 const otherBundle = (await TestCa.create(TD)).bundle();
 
 function setup() {
-  const clock = new FakeClock();
+  const clock = new FakeClock(Date.now());
   const health = new AgentHealth(clock, silentLogger);
   const saved: AgentData[] = [];
   const control = { fail: false };
@@ -75,4 +75,20 @@ test("the time of the last good moment is stored now and then, not at every sync
   expect(saved.length).toBeGreaterThanOrEqual(2);
   expect(saved.length).toBeLessThanOrEqual(3);
   expect(saved.at(-1)!.lastGoodTime).toBeGreaterThan(clock.now() - 11 * 60_000);
+});
+
+test("a time that the SVID does not vouch for is not the last good moment", async () => {
+  const { clock, saved, state } = setup();
+  const { notBefore, notAfter } = old.svid;
+  const stored = async (now: number): Promise<number | undefined> => {
+    clock.setWall(now);
+    await state.adoptStored(old);
+    return saved.at(-1)?.lastGoodTime;
+  };
+  expect(await stored(notAfter + 86_400_000)).toBe(notBefore);
+  expect(await stored(notBefore + 5_000)).toBe(notBefore + 5_000);
+  // Neither of a clock that went back, nor of one that is ahead.
+  expect(await stored(notBefore + 1_000)).toBe(notBefore + 5_000);
+  expect(await stored(0)).toBe(notBefore + 5_000);
+  expect(await stored(notAfter)).toBe(notBefore + 5_000);
 });

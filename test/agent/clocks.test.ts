@@ -42,3 +42,20 @@ test("the same with the agent's own SVID", async () => {
   expect(server.count("AttestAgent")).toBeLessThan(4);
   expect(agent.agent.health.facts.value.serving).toBe(true);
 });
+
+test("a moment of a clock far ahead does not lose a node that joined with a token", async () => {
+  await using site = await makeSite();
+  const { server } = site;
+  {
+    const clock = new FakeClock(Date.now());
+    await using agent = await startAgent(site, { clock, options: { syncIntervalMs: 60_000 } });
+    await until(() => agent.agent.health.facts.value.serving);
+    clock.setWall(Date.now() + 10 * 24 * HOUR);
+    const syncs = server.count("SyncAuthorizedEntries");
+    await minutes(clock, 15);
+    expect(server.count("SyncAuthorizedEntries")).toBeGreaterThan(syncs);
+  }
+  await using agent = await startAgent(site, { token: "token-1" });
+  await until(() => agent.agent.health.facts.value.serving);
+  expect(server.count("AttestAgent")).toBe(1);
+});
