@@ -4,7 +4,7 @@
  * With KeyManager `disk` the file lies in that plugin's `directory`, because it holds the key; with `memory` it lies
  * in `data_dir` and holds the bundle only, so that a restart attests anew but trusts whom it trusted.
  */
-import { constants, type FileHandle, mkdir, open } from "node:fs/promises";
+import { constants, type FileHandle, mkdir, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setAside, writeFileAtomic } from "../lib/atomic-file.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -35,6 +35,8 @@ export interface FileAgentStorageOptions {
 const FILE_NAME = "agent-data.json";
 /** A bundle of a thousand authorities fits. */
 const MAX_BYTES = 16 * 1024 * 1024;
+const WRITABLE_BY_OTHERS = 0o022;
+const READABLE_BY_OTHERS = 0o044;
 
 /** One file, mode 0600. A file that cannot be used is set aside under a name that says why, and reported. */
 export class FileAgentStorage implements AgentStorage {
@@ -49,10 +51,17 @@ export class FileAgentStorage implements AgentStorage {
   }
 
   async load(): Promise<AgentData | undefined> {
-    const { clock, log, directory, trustDomain } = this.#options;
+    const { clock, log, directory, trustDomain, keepKey } = this.#options;
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      const content = await readOwnFile(this.#path);
+      const folder = await stat(directory);
+      if (!isOurs(folder) || (folder.mode & WRITABLE_BY_OTHERS) !== 0) {
+        log.warn("Others may write to the data folder, and so remove what the agent stores", { path: directory });
+      }
+      const content = await readOwnFile(this.#path, () => {
+        if (keepKey)
+          log.warn("Others may have read the agent's key: evict it and let it join anew", { path: this.#path });
+      });
       if (content === undefined) return undefined;
       const data = typeof content === "string" ? decodeAgentData(content, trustDomain) : content;
       if (!("why" in data)) return data;
@@ -84,8 +93,8 @@ export class FileAgentStorage implements AgentStorage {
   }
 }
 
-/** The text of a regular file that belongs to us or root; undefined when there is none. */
-async function readOwnFile(path: string): Promise<string | Unusable | undefined> {
+/** The text of a regular file that belongs to us or root and to which nobody else may write; undefined when there is none. */
+async function readOwnFile(path: string, onReadable: () => void): Promise<string | Unusable | undefined> {
   let file: FileHandle;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -98,12 +107,16 @@ async function readOwnFile(path: string): Promise<string | Unusable | undefined>
   try {
     const stats = await file.stat();
     if (!stats.isFile()) return { why: "foreign", reason: "it is not a regular file" };
-    if (stats.uid !== 0 && stats.uid !== process.getuid?.()) {
-      return { why: "foreign", reason: "it belongs to another user" };
-    }
+    if (!isOurs(stats)) return { why: "foreign", reason: "it belongs to another user" };
+    if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) return { why: "foreign", reason: "others may write to it" };
+    if ((stats.mode & READABLE_BY_OTHERS) !== 0) onReadable();
     if (stats.size > MAX_BYTES) return { why: "damaged", reason: "it is too long" };
     return await file.readFile("utf8");
   } finally {
     await file.close();
   }
+}
+
+function isOurs({ uid }: { readonly uid: number }): boolean {
+  return uid === 0 || uid === process.getuid?.();
 }

@@ -204,6 +204,30 @@ describe("files that are not believed", () => {
     expect(log.text).toContain("another user");
   });
 
+  test.each([0o620, 0o602])("one that others may write to (%o): what it says may be theirs", async (mode) => {
+    await saved();
+    await chmod(path, mode);
+    expect(await storage().load()).toBeUndefined();
+    expect(await aside()).toContain(".foreign-");
+    expect(log.text).toContain("others may write to it");
+  });
+
+  test("one that others may read is used, and reported: they may have the key", async () => {
+    await saved();
+    await chmod(path, 0o640);
+    expect(await storage().load()).toBeDefined();
+    expect(log.lines).toMatchObject([{ level: "warn", fields: { path } }]);
+    await storage().save(data);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  test.each([0o770, 0o777, 0o1777])("a folder that others may write to (%o) is reported", async (mode) => {
+    await saved();
+    await chmod(directory, mode);
+    expect(await storage().load()).toBeDefined();
+    expect(log.lines).toMatchObject([{ level: "warn", fields: { path: directory } }]);
+  });
+
   test("two set aside at one moment do not replace each other", async () => {
     const clock = { ...systemClock, now: () => 0 };
     for (let round = 0; round < 2; round++) {
