@@ -35,8 +35,9 @@ export interface FileAgentStorageOptions {
 const FILE_NAME = "agent-data.json";
 /** A bundle of a thousand authorities fits. */
 const MAX_BYTES = 16 * 1024 * 1024;
-const WRITABLE_BY_OTHERS = 0o022;
-const READABLE_BY_OTHERS = 0o044;
+const WRITABLE_BY_GROUP = 0o020;
+const WRITABLE_BY_ALL = 0o002;
+const NOT_PRIVATE = 0o077;
 
 /** One file, mode 0600. A file that cannot be used is set aside under a name that says why, and reported. */
 export class FileAgentStorage implements AgentStorage {
@@ -55,7 +56,7 @@ export class FileAgentStorage implements AgentStorage {
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       const folder = await stat(directory);
-      if (!isOurs(folder) || (folder.mode & WRITABLE_BY_OTHERS) !== 0) {
+      if (!isOurs(folder) || isWritableByOthers(folder)) {
         log.warn("Others may write to the data folder, and so remove what the agent stores", { path: directory });
       }
       const content = await readOwnFile(this.#path, () => {
@@ -108,8 +109,8 @@ async function readOwnFile(path: string, onReadable: () => void): Promise<string
     const stats = await file.stat();
     if (!stats.isFile()) return { why: "foreign", reason: "it is not a regular file" };
     if (!isOurs(stats)) return { why: "foreign", reason: "it belongs to another user" };
-    if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) return { why: "foreign", reason: "others may write to it" };
-    if ((stats.mode & READABLE_BY_OTHERS) !== 0) onReadable();
+    if (isWritableByOthers(stats)) return { why: "foreign", reason: "others may write to it" };
+    if ((stats.mode & NOT_PRIVATE) !== 0) onReadable();
     if (stats.size > MAX_BYTES) return { why: "damaged", reason: "it is too long" };
     return await file.readFile("utf8");
   } finally {
@@ -119,4 +120,12 @@ async function readOwnFile(path: string, onReadable: () => void): Promise<string
 
 function isOurs({ uid }: { readonly uid: number }): boolean {
   return uid === 0 || uid === process.getuid?.();
+}
+
+/** Our own group does not count: Kubernetes gives volumes to the pod's group, and lets it write (`fsGroup`). */
+function isWritableByOthers({ mode, gid }: { readonly mode: number; readonly gid: number }): boolean {
+  if ((mode & WRITABLE_BY_ALL) !== 0) return true;
+  return (
+    (mode & WRITABLE_BY_GROUP) !== 0 && gid !== process.getegid?.() && process.getgroups?.().includes(gid) !== true
+  );
 }

@@ -204,24 +204,32 @@ describe("files that are not believed", () => {
     expect(log.text).toContain("another user");
   });
 
-  test.each([0o620, 0o602])("one that others may write to (%o): what it says may be theirs", async (mode) => {
+  test("one that everybody may write to: what it says may be theirs", async () => {
     await saved();
-    await chmod(path, mode);
+    await chmod(path, 0o602);
     expect(await storage().load()).toBeUndefined();
     expect(await aside()).toContain(".foreign-");
     expect(log.text).toContain("others may write to it");
   });
 
-  test("one that others may read is used, and reported: they may have the key", async () => {
+  test.runIf(process.getuid?.() === 0)("one that another group may write to", async () => {
     await saved();
-    await chmod(path, 0o640);
+    await chmod(path, 0o620);
+    await chown(path, 0, 65_534);
+    expect(await storage().load()).toBeUndefined();
+    expect(log.text).toContain("others may write to it");
+  });
+
+  test.each([0o640, 0o604, 0o660])("one that others may read (%o) is used, and reported", async (mode) => {
+    await saved();
+    await chmod(path, mode);
     expect(await storage().load()).toBeDefined();
     expect(log.lines).toMatchObject([{ level: "warn", fields: { path } }]);
     await storage().save(data);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  test.each([0o770, 0o777, 0o1777])("a folder that others may write to (%o) is reported", async (mode) => {
+  test.each([0o777, 0o1777])("a folder that everybody may write to (%o) is reported", async (mode) => {
     await saved();
     await chmod(directory, mode);
     expect(await storage().load()).toBeDefined();
