@@ -36,6 +36,8 @@ export interface BootstrapAttempt {
 
 const MAX_BYTES = 4 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;
+/** For the whole of an answer, which may come drop by drop. */
+const WHOLE_TIMEOUT_MS = 60_000;
 
 /** Reads the bundle. Throws `FAILED_PRECONDITION` or `MALFORMED` for a bad file, `UNAVAILABLE` for whatever a URL may do better next time. */
 export async function readBootstrapBundle(
@@ -54,14 +56,27 @@ export async function readBootstrapBundle(
     }
   }
   const url = new URL(source.url);
-  const text =
+  const text = await inTime(options.clock, signal, (limited) =>
     source.unixSocket === undefined
-      ? await getHttps(url, options.https, signal)
-      : await getThroughSocket(url, source.unixSocket, options, attempt, signal);
+      ? getHttps(url, options.https, limited)
+      : getThroughSocket(url, source.unixSocket, options, attempt, limited),
+  );
   try {
     return withAuthority(parseBundle(text, source.format, options.trustDomain), "UNAVAILABLE", url.host);
   } catch (error) {
     throw new AgentError("UNAVAILABLE", `the trust bundle from ${url.host} cannot be used`, { cause: error });
+  }
+}
+
+async function inTime<T>(clock: Clock, signal: AbortSignal, work: (limited: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const disarm = clock.after(WHOLE_TIMEOUT_MS, () =>
+    late.abort(new AgentError("UNAVAILABLE", "the trust bundle's server takes too long to answer")),
+  );
+  try {
+    return await work(AbortSignal.any([signal, late.signal]));
+  } finally {
+    disarm();
   }
 }
 
@@ -73,9 +88,13 @@ function withAuthority(bundle: TrustBundle, code: "MALFORMED" | "UNAVAILABLE", w
 async function readBounded(path: string): Promise<string> {
   try {
     await using file = await open(path);
-    const { size } = await file.stat();
+    const buffer = Buffer.alloc(MAX_BYTES + 1);
+    let size = 0;
+    for (let count = -1; count !== 0 && size < buffer.length; size += count) {
+      ({ bytesRead: count } = await file.read(buffer, size));
+    }
     if (size > MAX_BYTES) throw new AgentError("MALFORMED", `the trust bundle file ${path} is too long`);
-    return await file.readFile("utf8");
+    return buffer.toString("utf8", 0, size);
   } catch (error) {
     if (error instanceof AgentError) throw error;
     throw new AgentError("FAILED_PRECONDITION", `cannot read the trust bundle file ${path}`, { cause: error });

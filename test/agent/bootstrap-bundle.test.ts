@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { Agent } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type BootstrapSource, readBootstrapBundle } from "../../src/agent/bootstrap-bundle.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import { formatBundle } from "../../src/pki/bundle-format.ts";
+import { FakeClock } from "../fakes/fake-clock.ts";
 import { TestCa } from "../fakes/test-ca.ts";
 import { TD } from "./harness.ts";
 
@@ -42,8 +43,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function read(source: BootstrapSource, given: Agent | null = https) {
-  const options = { clock: systemClock, trustDomain: TD, serverHost: "spire.example.org", serverPort: 8081 };
+async function read(source: BootstrapSource, given: Agent | null = https, clock: Clock = systemClock) {
+  const options = { clock, trustDomain: TD, serverHost: "spire.example.org", serverPort: 8081 };
   return await readBootstrapBundle(
     { ...options, ...(given === null ? {} : { https: given }) },
     source,
@@ -105,6 +106,20 @@ describe("https", () => {
     expect(asked).toBe(false);
   });
 
+  test("an answer that comes drop by drop is not waited for", async () => {
+    const clock = new FakeClock();
+    const dripping = Promise.withResolvers<void>();
+    const where = await serve((_request, response) => {
+      const drops = setInterval(() => response.write("-"), 10);
+      response.on("close", () => clearInterval(drops));
+      dripping.resolve();
+    });
+    const outcome = read(url(where), https, clock).catch((error: unknown) => error);
+    await dripping.promise;
+    await clock.advance(61_000);
+    expect(await outcome).toMatchObject({ code: "UNAVAILABLE" });
+  });
+
   test("nothing but https", async () => {
     await expect(read(url("http://localhost/bundle"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
@@ -142,6 +157,11 @@ describe("through a Unix socket", () => {
     await expect(read(source)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await expect(read({ ...source, url: "https://trust/" })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });
+});
+
+test("a file without an end is not read for ever", async () => {
+  const source = { kind: "file", path: "/dev/zero", format: "pem" } as const;
+  await expect(read(source)).rejects.toMatchObject({ code: "MALFORMED", message: expect.stringContaining("too long") });
 });
 
 test("insecure reads nothing", async () => {
