@@ -4,6 +4,7 @@ import type { AgentNodeAttestor } from "../attestors/node.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { callCounter, type Metrics } from "../lib/metrics.ts";
+import { NewsLogger } from "../lib/news-logger.ts";
 import type { Random } from "../lib/random.ts";
 import { type Runnable, runTasks } from "../lib/tasks.ts";
 import type { KeyType } from "../pki/keys.ts";
@@ -84,7 +85,8 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
     run: async (signal) => {
       registerAgentMetrics(deps.metrics, { clock, health, cache }, options);
       try {
-        await runAgent({ ...deps, health, cache }, options, signal);
+        const serverLog = new NewsLogger(log.named("server_client"), clock);
+        await runAgent({ ...deps, health, cache, serverLog }, options, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
@@ -94,7 +96,12 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
   };
 }
 
-type Parts = Omit<AgentDeps<never>, "attestWorkload"> & { readonly health: AgentHealth; readonly cache: SvidCache };
+type Parts = Omit<AgentDeps<never>, "attestWorkload"> & {
+  readonly health: AgentHealth;
+  readonly cache: SvidCache;
+  /** For what the server sends: it comes with every sync, over one connection after the other. */
+  readonly serverLog: Logger;
+};
 
 async function runAgent(parts: Parts, options: AgentOptions, signal: AbortSignal): Promise<void> {
   const { clock, log, metrics } = parts;
@@ -215,7 +222,7 @@ function connect(
   };
   return new ServerClient({
     clock: parts.clock,
-    log: parts.log.named("server_client"),
+    log: parts.serverLog,
     trustDomain,
     host: options.serverAddress,
     port: options.serverPort,

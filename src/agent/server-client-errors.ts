@@ -115,7 +115,7 @@ const CONNECTION_NOISE =
   /(?:round_robin|pick_first): |No connection established\. Last error: | \(\d{4}-\d\d-\d\dT[\d:.]+Z\)|\.? Resolution note: *$/g;
 
 /** The server's text goes into our log: one line, no control characters, bounded. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text
     .slice(0, 2_000)
     .replace(/[^\x20-\x7e]+/g, " ")

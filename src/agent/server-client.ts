@@ -17,9 +17,9 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";
-import { codeOfGrpc, ServerCallError } from "./server-client-errors.ts";
+import { codeOfGrpc, printable, ServerCallError } from "./server-client-errors.ts";
 import { converse, type RpcChannel, subscribe, unary } from "./server-client-rpc.ts";
-import { ENTRY_MASK, syncEntries } from "./server-client-sync.ts";
+import { ENTRY_MASK, MAX_ENTRIES, syncEntries } from "./server-client-sync.ts";
 import type { ServerTlsCredentials } from "./server-tls.ts";
 import { toAuthorizedEntry, toChain, toTrustBundle } from "./wire.ts";
 
@@ -181,7 +181,7 @@ export class ServerClient implements Disposable {
     }
     return results.map(({ status, svid }) => {
       const { code = 0, message = "" } = status ?? {};
-      if (code !== 0) return { ok: false, error: new AgentError(codeOfGrpc(code), message.slice(0, 500)) };
+      if (code !== 0) return { ok: false, error: new AgentError(codeOfGrpc(code), printable(message)) };
       try {
         return { ok: true, chain: toChain(svid) };
       } catch (error) {
@@ -241,6 +241,9 @@ export class ServerClient implements Disposable {
     unchanged: readonly string[],
     known: ReadonlyMap<string, AuthorizedEntry>,
   ): Promise<ReadonlyMap<string, AuthorizedEntry>> {
+    if (received.length > MAX_ENTRIES) {
+      throw new ServerCallError("INTERNAL", `the server sent more than ${MAX_ENTRIES} entries`);
+    }
     const entries = new Map<string, AuthorizedEntry>();
     for (const id of unchanged) {
       const entry = known.get(id);

@@ -45,6 +45,22 @@ describe("entries", () => {
     expect(site.server.count("GetAuthorizedEntries")).toBeGreaterThan(0);
   });
 
+  test("more entries than any node has are refused, also by the older call", async () => {
+    await using site = await makeSite();
+    const { server } = site;
+    server.addEntry("web", "/web", ["unix:uid:1"]);
+    const options = { useSyncAuthorizedEntries: false };
+    await using agent = await startAgent(site, { options });
+    await agent.expectIds(["unix:uid:1"], ["/web"]);
+    for (let index = 0; index <= 200_000; index++) {
+      const entry = server.state.entries.get("web")!;
+      server.state.entries.set(`${index}`, { ...entry, id: "", spiffeId: undefined, selectors: [] });
+    }
+    await until(() => agent.agent.health.facts.value.problems.has("sync"));
+    expect(agent.agent.health.facts.value.problems.get("sync")).toContain("more than 200000 entries");
+    await agent.expectIds(["unix:uid:1"], ["/web"]);
+  });
+
   test("or when the configuration says so", async () => {
     await using site = await makeSite();
     site.server.addEntry("web", "/web", ["unix:uid:1"]);
@@ -68,6 +84,10 @@ describe("entries", () => {
     for (const id of ["foreign", "reserved", "bare", "bad-path", "no-id", "bad-selector"]) {
       expect(agent.log.lines.some(({ fields }) => fields.entry_id === id)).toBe(true);
     }
+    // They come with every sync, and are named once.
+    const syncs = server.count("SyncAuthorizedEntries");
+    await until(() => server.count("SyncAuthorizedEntries") > syncs + 2);
+    expect(agent.log.lines.filter(({ fields }) => fields.entry_id === "bare")).toHaveLength(1);
   });
 
   test("entries for secret stores are nobody's", async () => {
