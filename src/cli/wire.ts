@@ -15,9 +15,11 @@ import {
 import { parseSelector, type Selector } from "../spiffe/selector.ts";
 import type { Der } from "../spiffe/svid.ts";
 
+const MAX_QUOTED = 200;
+
 /** An ID as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
 export function spiffeIdFromText(flagName: string, value: string): SpiffeId {
-  return fromText(flagName, `invalid SPIFFE ID "${value}"`, () => parseSpiffeId(value));
+  return fromText(flagName, `invalid SPIFFE ID ${quoted(value)}`, () => parseSpiffeId(value));
 }
 
 /** The same as a message. */
@@ -28,12 +30,17 @@ export function idFromText(flagName: string, value: string): SPIFFEID {
 
 /** A trust domain, or an ID in it, as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
 export function trustDomainFromText(flagName: string, value: string): TrustDomain {
-  return fromText(flagName, `invalid trust domain "${value}"`, () => parseTrustDomain(value));
+  return fromText(flagName, `invalid trust domain ${quoted(value)}`, () => parseTrustDomain(value));
 }
 
 /** A selector as it was typed. Throws `INVALID_ARGUMENT` that names the flag. */
 export function selectorFromText(flagName: string, value: string): Selector {
-  return fromText(flagName, `"${value}"`, () => parseSelector(value));
+  return fromText(flagName, quoted(value), () => parseSelector(value));
+}
+
+/** What was typed, for a message: its beginning is enough to find it. */
+function quoted(value: string): string {
+  return value.length <= MAX_QUOTED ? `"${value}"` : `"${value.slice(0, MAX_QUOTED)}…"`;
 }
 
 function fromText<T>(flagName: string, what: string, parse: () => T): T {
