@@ -46,7 +46,12 @@ function build(spec: ProgramSpec, context: CliContext, done: (status: number) =>
     const parent = groupOf(root, command.path.slice(0, -1), spec, context);
     const leaf = configure(new Command(command.path.at(-1)), context, () => commandHelp(context.program, command));
     for (const option of command.options) leaf.addOption(toOption(option));
+    const isGroup = spec.commands.some((other) => isBelow(command.path, other.path));
+    // What follows a group is the name of a command, and is told so where there is none.
+    leaf.allowExcessArguments(isGroup);
     leaf.action(async (options: OptionValues) => {
+      const [excess] = leaf.args;
+      if (excess !== undefined) throw new UsageError(`unknown command '${excess}' after ${command.path.join(" ")}`);
       const implementation = await command.load();
       done(await implementation.run(options, context));
     });
@@ -56,6 +61,10 @@ function build(spec: ProgramSpec, context: CliContext, done: (status: number) =>
     parent.addCommand(leaf);
   }
   return root;
+}
+
+function isBelow(path: readonly string[], other: readonly string[]): boolean {
+  return other.length > path.length && path.every((word, index) => other[index] === word);
 }
 
 function groupOf(root: Command, path: readonly string[], spec: ProgramSpec, context: CliContext): Command {

@@ -84,7 +84,9 @@ function callArguments<Req, Res>(method: MethodDefinition<Req, Res>, request: Re
 function explained(error: unknown, socketPath: string): unknown {
   if (!(error instanceof RpcError) || error.code !== GrpcCode.UNAVAILABLE) return error;
   const code = /\bconnect (E[A-Z]+)\b/.exec(error.details)?.[1];
-  return code === undefined ? error : new RpcError(error.code, connectError(socketPath, { code }).message);
+  if (code !== undefined) return new RpcError(error.code, connectError(socketPath, { code }).message);
+  if (!error.details.includes("Failed to connect")) return error;
+  return new RpcError(error.code, `${socketPath} was connected to and closed at once: it may have too many callers`);
 }
 
 /** The metadata of a call. */

@@ -55,6 +55,8 @@ describe("wrong use exits with 1 and says what is wrong", () => {
     [["run", "-spifeID", "a"], "Did you mean --spiffeID?"],
     [["nosuch"], "unknown command 'nosuch'"],
     [["run", "extra"], "too many arguments"],
+    [["api", "fetch", "jwt"], "unknown command 'jwt' after api fetch"],
+    [["api", "fetch", "jwt", "-admin"], "unknown command 'jwt' after api fetch"],
     [["run", "-spiffeID"], "argument missing"],
   ])("%j", async (argv, message) => {
     const context = fakeCliContext();
