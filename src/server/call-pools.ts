@@ -1,4 +1,7 @@
-/** Bounds the calls in progress, by who makes them: strangers cannot keep agents out, nor agents the operator. */
+/**
+ * Bounds the calls in progress, by who makes them: strangers cannot keep agents out, nor agents the operator, nor any
+ * one of them the others of its kind.
+ */
 import type { Caller } from "./caller.ts";
 import { limitKey } from "./rate-limit.ts";
 
@@ -10,6 +13,8 @@ export interface CallLimits {
   readonly identified: number;
   /** Streams that are open for minutes and do nothing most of the time. */
   readonly watching: number;
+  /** Of either of these two, from one SPIFFE ID. */
+  readonly identifiedPerId: number;
   /** From TLS peers without a certificate. */
   readonly anonymous: number;
   /** Of these, from one address. */
@@ -21,6 +26,7 @@ export const DEFAULT_CALL_LIMITS: CallLimits = {
   local: 500,
   identified: 4_000,
   watching: 20_000,
+  identifiedPerId: 100,
   anonymous: 1_000,
   anonymousPerAddress: 250,
 };
@@ -41,7 +47,8 @@ export function poolOf(method: string, caller: Caller): CallPool {
 export class CallPools {
   readonly #limits: CallLimits;
   readonly #running: Record<CallPool, number> = { local: 0, identified: 0, watching: 0, anonymous: 0 };
-  readonly #strangers = new Map<string, number>();
+  /** Per pool and caller. */
+  readonly #shares = new Map<string, number>();
 
   constructor(limits: CallLimits = DEFAULT_CALL_LIMITS) {
     this.#limits = limits;
@@ -56,22 +63,30 @@ export class CallPools {
   enter(method: string, caller: Caller): (() => void) | undefined {
     const pool = poolOf(method, caller);
     if (this.#running[pool] >= this.#limits[pool]) return undefined;
-    const stranger = pool === "anonymous" && caller.kind === "tls" ? limitKey(caller.address) : undefined;
-    if (stranger !== undefined && this.#count(stranger, 1) > this.#limits.anonymousPerAddress) {
-      this.#count(stranger, -1);
+    const share = this.#shareOf(pool, caller);
+    if (share !== undefined && this.#count(share.holder, 1) > share.limit) {
+      this.#count(share.holder, -1);
       return undefined;
     }
     this.#running[pool]++;
     return () => {
       this.#running[pool]--;
-      if (stranger !== undefined) this.#count(stranger, -1);
+      if (share !== undefined) this.#count(share.holder, -1);
     };
   }
 
-  #count(stranger: string, change: 1 | -1): number {
-    const count = (this.#strangers.get(stranger) ?? 0) + change;
-    if (count === 0) this.#strangers.delete(stranger);
-    else this.#strangers.set(stranger, count);
+  /** Whose call it is, and how many that one may have in the pool. Callers of the admin socket are all the operator. */
+  #shareOf(pool: CallPool, caller: Caller): { readonly holder: string; readonly limit: number } | undefined {
+    if (caller.kind === "local") return undefined;
+    const { anonymousPerAddress, identifiedPerId } = this.#limits;
+    if (caller.svid === undefined) return { holder: `${pool} ${limitKey(caller.address)}`, limit: anonymousPerAddress };
+    return { holder: `${pool} ${caller.svid.spiffeId}`, limit: identifiedPerId };
+  }
+
+  #count(holder: string, change: 1 | -1): number {
+    const count = (this.#shares.get(holder) ?? 0) + change;
+    if (count === 0) this.#shares.delete(holder);
+    else this.#shares.set(holder, count);
     return count;
   }
 }

@@ -55,6 +55,8 @@ export class Guard {
   readonly #metrics: RequestMetrics;
   readonly #denials: LogGate;
   readonly #hooks: CallHooks;
+  /** Calls whose request is awaited. */
+  readonly #admitted = new WeakMap<Call<Caller>, GuardedCall>();
 
   constructor(deps: GuardDeps, limits: CallLimits = DEFAULT_CALL_LIMITS) {
     this.#deps = deps;
@@ -69,7 +71,7 @@ export class Guard {
     };
   }
 
-  /** Calls in progress. */
+  /** Calls of which something is left: a handler that works, or an answer that the peer has not taken. */
   get running(): number {
     return this.#pools.running;
   }
@@ -83,8 +85,13 @@ export class Guard {
     if (method.kind === "single") {
       return {
         kind: "single",
+        open: async (call) => {
+          this.#admitted.set(call, await this.#admit(call));
+        },
         run: (call, request) => {
-          void this.#admit(call, (guarded) => method.run(guarded, request));
+          const guarded = this.#admitted.get(call);
+          if (guarded === undefined) throw new Error(`a call of ${call.method} was not judged before it was read`);
+          this.#start(guarded, () => method.run(guarded, request));
         },
       };
     }
@@ -92,37 +99,50 @@ export class Guard {
       kind: "bidi",
       open: (call) => {
         let handler: BidiHandler | undefined;
-        const opened = this.#admit(call, (guarded) => {
-          handler = method.open(guarded);
-        });
         return {
-          message: (bytes) =>
-            handler === undefined ? opened.then(() => handler?.message(bytes)) : handler.message(bytes),
-          end: () => void opened.then(() => handler?.end()),
+          ready: this.#admit(call).then((guarded) => {
+            this.#start(guarded, () => {
+              handler = method.open(guarded);
+            });
+            return handler?.ready;
+          }),
+          message: (bytes) => handler?.message(bytes),
+          end: () => handler?.end(),
         };
       },
     };
   }
 
-  /** Lets the call in and starts its handler, or ends it. Never rejects. */
-  async #admit(call: Call<Caller>, start: (guarded: GuardedCall) => void): Promise<void> {
+  /** Lets the call in or ends it, before anything of its request is read. Never rejects. */
+  async #admit(call: Call<Caller>): Promise<GuardedCall> {
     const { clock } = this.#deps;
     const leave = this.#pools.enter(call.method, call.peer);
     const guarded = new GuardedCall(call, this.#hooks, clock.monotonic());
-    const disarm = clock.after(LONGEST_CALL_MS[poolOf(call.method, call.peer)], () => guarded.expire());
-    guarded.release = () => {
-      disarm();
-      leave?.();
-    };
+    guarded.leave = leave;
+    guarded.disarm = clock.after(LONGEST_CALL_MS[poolOf(call.method, call.peer)], () => guarded.expire());
     try {
       if (leave === undefined) throw overloaded("too many calls in progress", RETRY_AFTER_MS);
       await guarded.reauthorize();
-      if (!guarded.over) start(guarded);
     } catch (error) {
-      guarded.error = error;
-      const { code, message } = toGrpcStatus(error);
-      guarded.end(code, message, this.#deps.details(error));
+      this.#fail(guarded, error);
     }
+    return guarded;
+  }
+
+  /** Starts the handler of a call that was let in. */
+  #start(guarded: GuardedCall, work: () => void): void {
+    if (guarded.over) return;
+    try {
+      work();
+    } catch (error) {
+      this.#fail(guarded, error);
+    }
+  }
+
+  #fail(guarded: GuardedCall, error: unknown): void {
+    guarded.error = error;
+    const { code, message } = toGrpcStatus(error);
+    guarded.end(code, message, this.#deps.details(error));
   }
 
   async #takeTokens(call: GuardedCall, cost: number, signal: AbortSignal): Promise<void> {
@@ -132,7 +152,7 @@ export class Guard {
   }
 
   #ended(call: GuardedCall, status: GrpcStatus): void {
-    call.release?.();
+    call.disarm?.();
     this.#metrics.ended(call.method, status.code, this.#deps.clock.monotonic() - call.startedAt);
     const failed = status.code !== GrpcCode.OK;
     if (failed || !call.auditedItems) this.#deps.audit.write(call, call.auditFields, status);

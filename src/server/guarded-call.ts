@@ -19,8 +19,11 @@ export interface CallHooks {
 export class GuardedCall implements Call<RpcContext>, RpcContext {
   /** Monotonic milliseconds. */
   readonly startedAt: number;
-  /** Gives back what the call holds; set by the guard, called once at the end. */
-  release: (() => void) | undefined;
+  /** Ends the watch over the call's time; set by the guard, called once at the end. */
+  disarm: (() => void) | undefined;
+  /** Gives the call's place away; set by the guard, called once when nothing is left of the call. */
+  leave: (() => void) | undefined;
+  onClose: (() => void) | null = null;
   /** What went wrong, for the log. */
   error: unknown;
   /** What the handler wants in the audit log. */
@@ -41,6 +44,10 @@ export class GuardedCall implements Call<RpcContext>, RpcContext {
     inner.onCancel = () => {
       this.#finish({ code: GrpcCode.CANCELLED, message: "the caller has gone" });
       this.#onCancel?.();
+    };
+    inner.onClose = () => {
+      this.leave?.();
+      this.onClose?.();
     };
   }
 

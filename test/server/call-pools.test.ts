@@ -6,18 +6,25 @@ import { id } from "../fakes/entries.ts";
 import { ManualClock } from "../fakes/manual-clock.ts";
 
 const stranger = (address: string): Caller => ({ kind: "tls", address, port: 1 });
-const AGENT: Caller = {
+const AGENT = {
   kind: "tls",
   address: "192.0.2.1",
   port: 1,
   svid: { spiffeId: id("/spire/agent/a/b"), serial: "1", notAfter: 0 },
-};
+} as const satisfies Caller;
 const CALL = "/spire.api.server.agent.v1.Agent/PostStatus";
 const WATCH = "/holdfast.server.v1.Watch/WatchAuthorized";
 
 describe("pools", () => {
   test("do not take from each other", () => {
-    const pools = new CallPools({ local: 1, identified: 1, watching: 1, anonymous: 1, anonymousPerAddress: 1 });
+    const pools = new CallPools({
+      local: 1,
+      identified: 1,
+      watching: 1,
+      identifiedPerId: 2,
+      anonymous: 1,
+      anonymousPerAddress: 2,
+    });
     const callers = [
       [CALL, { kind: "local" }],
       [CALL, AGENT],
@@ -43,6 +50,19 @@ describe("pools", () => {
     expect(pools.enter(CALL, stranger("2001:db8::3"))).toBeDefined();
     expect(pools.running).toBe(3);
   });
+});
+
+test("one identity leaves room for the others, on however many connections it comes", () => {
+  const pools = new CallPools({ ...DEFAULT_CALL_LIMITS, identified: 5, identifiedPerId: 2 });
+  const other: Caller = { ...AGENT, svid: { ...AGENT.svid, spiffeId: id("/workload") } };
+  const first = pools.enter(CALL, AGENT);
+  expect(pools.enter(CALL, { ...AGENT, address: "192.0.2.2" })).toBeDefined();
+  expect(pools.enter(CALL, { ...AGENT, address: "192.0.2.3" })).toBeUndefined();
+  expect(pools.enter(CALL, other)).toBeDefined();
+  expect(pools.enter(WATCH, AGENT)).toBeDefined();
+  first?.();
+  expect(pools.enter(CALL, AGENT)).toBeDefined();
+  expect(pools.running).toBe(4);
 });
 
 test("a log gate lets so many lines a minute through, and says how many it did not", async () => {

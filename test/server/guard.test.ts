@@ -24,6 +24,9 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 class FakeCall implements Call<Caller> {
   onDrain: (() => void) | null = null;
   onCancel: (() => void) | null = null;
+  onClose: (() => void) | null = null;
+  /** Whether the peer takes what it is sent. */
+  reads = true;
   sent: string[] = [];
   ended: { code: number; message: string; details: Uint8Array | undefined } | undefined;
   readonly peer: Caller;
@@ -43,7 +46,18 @@ class FakeCall implements Call<Caller> {
     return true;
   }
   end(code: GrpcCode = GrpcCode.OK, message = "", details?: Uint8Array): void {
-    this.ended ??= { code, message, details };
+    if (this.ended !== undefined) return;
+    this.ended = { code, message, details };
+    if (this.reads) this.close();
+  }
+  /** The peer goes. */
+  cancel(): void {
+    if (this.ended === undefined) this.onCancel?.();
+    this.close();
+  }
+  close(): void {
+    this.onClose?.();
+    this.onClose = null;
   }
 }
 
@@ -73,10 +87,14 @@ function setup(
     change.limits_,
   );
   const table = guard.protect(new Map([[METHOD, method]]));
+  /** As a transport does: the request is read once the method was asked. */
   const start = (peer: Caller = LOCAL): FakeCall => {
     const call = new FakeCall(peer);
     const served = table.get(METHOD);
-    if (served?.kind === "single") served.run(call, Buffer.from("request"));
+    if (served?.kind !== "single") throw new Error("not single");
+    void served.open?.(call).then(() => {
+      if (call.ended === undefined) served.run(call, Buffer.from("request"));
+    });
     return call;
   };
   const open = (peer: Caller = LOCAL): { call: FakeCall; handler: BidiHandler } => {
@@ -85,7 +103,7 @@ function setup(
     if (served?.kind !== "bidi") throw new Error("not bidi");
     return { call, handler: served.open(call) };
   };
-  return { clock, lines, counted, guard, start, open };
+  return { clock, lines, counted, guard, table, start, open };
 }
 
 const echo: Method<RpcContext> = {
@@ -146,7 +164,7 @@ describe("a call", () => {
       },
     });
     const call = start();
-    call.onCancel?.();
+    call.cancel();
     await settle();
     expect(ran).toBe(false);
     expect(guard.running).toBe(0);
@@ -199,7 +217,7 @@ describe("a call", () => {
       expect(refused.ended).toMatchObject({ code: GrpcCode.RESOURCE_EXHAUSTED });
     }
     expect(guard.running).toBe(4);
-    running[0]?.onCancel?.();
+    running[0]?.cancel();
     expect(guard.running).toBe(3);
     const next = start(STRANGER);
     await settle();
@@ -207,8 +225,55 @@ describe("a call", () => {
   });
 });
 
+describe("a request", () => {
+  test("is neither read nor awaited for a caller who may not call", async () => {
+    const { table, guard } = setup(echo, {
+      authorizer: { authorize: () => Promise.reject(new AgentError("PERMISSION_DENIED", "no")) },
+    });
+    const call = new FakeCall(STRANGER);
+    const served = table.get(METHOD);
+    await served?.open?.(call);
+    expect(call.ended).toMatchObject({ code: GrpcCode.PERMISSION_DENIED });
+    expect(guard.running).toBe(0);
+  });
+
+  test("that does not come is counted, and given up in time", async () => {
+    const { table, guard, clock } = setup(echo);
+    const call = new FakeCall(STRANGER);
+    await table.get(METHOD)?.open?.(call);
+    expect(guard.running).toBe(1);
+    await clock.advance(120_000);
+    expect(call.ended).toMatchObject({ code: GrpcCode.DEADLINE_EXCEEDED });
+    expect(guard.running).toBe(0);
+  });
+
+  test("that was not judged before it was read is served to nobody", () => {
+    const { table } = setup(echo);
+    const served = table.get(METHOD);
+    const call = new FakeCall(LOCAL);
+    expect(() => served?.kind === "single" && served.run(call, Buffer.from("request"))).toThrow("not judged");
+    expect(call.sent).toEqual([]);
+  });
+});
+
+test("an answer that its caller does not take is counted until the connection goes", async () => {
+  const { table, guard } = setup(echo, { limits_: { ...DEFAULT_CALL_LIMITS, identifiedPerId: 1 } });
+  const served = table.get(METHOD);
+  const call = new FakeCall(AGENT);
+  call.reads = false;
+  await served?.open?.(call);
+  if (served?.kind === "single") served.run(call, Buffer.from("request"));
+  expect(call.ended).toMatchObject({ code: GrpcCode.OK });
+  expect(guard.running).toBe(1);
+  const next = new FakeCall(AGENT);
+  await served?.open?.(next);
+  expect(next.ended).toMatchObject({ code: GrpcCode.RESOURCE_EXHAUSTED });
+  call.close();
+  expect(guard.running).toBe(0);
+});
+
 describe("a stream", () => {
-  test("keeps its messages in order although they come before it is authorized", async () => {
+  test("is read once it is authorized", async () => {
     let allow: ((authorized: Authorized) => void) | undefined;
     const seen: string[] = [];
     const { open } = setup(
@@ -229,19 +294,18 @@ describe("a stream", () => {
       },
     );
     const { handler } = open();
-    let taken = false;
-    void Promise.resolve(handler.message(Buffer.from("one"))).then(() => {
-      taken = true;
+    let ready = false;
+    void handler.ready?.then(() => {
+      ready = true;
     });
-    handler.end();
     await settle();
-    expect(seen).toEqual([]);
-    // The transport reads no further until then.
-    expect(taken).toBe(false);
+    expect(ready).toBe(false);
     allow?.({ as: "any" });
     await settle();
+    expect(ready).toBe(true);
+    void handler.message(Buffer.from("one"));
+    handler.end();
     expect(seen).toEqual(["one", "end"]);
-    expect(taken).toBe(true);
   });
 
   test("that is denied takes messages to nowhere", async () => {
@@ -250,9 +314,9 @@ describe("a stream", () => {
       { authorizer: { authorize: () => Promise.reject(new AgentError("PERMISSION_DENIED", "no")) } },
     );
     const { call, handler } = open();
+    await handler.ready;
     await handler.message(Buffer.from("x"));
     handler.end();
-    await settle();
     expect(call.ended).toMatchObject({ code: GrpcCode.PERMISSION_DENIED });
   });
 });

@@ -13,6 +13,13 @@ export interface CallHost {
 /** Trailer that carries a serialised `google.rpc.Status`. */
 const DETAILS_KEY = "grpc-status-details-bin";
 
+/** Longest status message, in characters: percent-encoded it must fit into a header that every client takes. */
+const MAX_MESSAGE = 1024;
+
+/** Says that requests must not be compressed; the library would say otherwise. */
+export const ACCEPTED_ENCODING = new Metadata();
+ACCEPTED_ENCODING.set("grpc-accept-encoding", "identity");
+
 /**
  * At most one message is on its way and one waits: when the peer reads slowly the waiting
  * one is replaced, so that a peer that never reads costs two messages however many are sent.
@@ -22,10 +29,12 @@ export class GrpcJsCall<P> implements Call<P> {
   readonly method: string;
   onDrain: (() => void) | null = null;
   onCancel: (() => void) | null = null;
+  onClose: (() => void) | null = null;
 
   readonly #host: CallHost;
   readonly #inner: ServerInterceptingCallInterface;
   #metadata: Metadata | undefined;
+  #begun = false;
   #writing = false;
   #unsent: Reply | undefined;
   #ended = false;
@@ -86,15 +95,23 @@ export class GrpcJsCall<P> implements Call<P> {
     }
     // The library percent-encodes the text and throws on a lone surrogate.
     // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the library's enum has the same numbers
-    this.#inner.sendStatus({ code, details: message.toWellFormed(), metadata });
+    this.#inner.sendStatus({ code, details: shortened(message).toWellFormed(), metadata });
   }
 
-  /** The peer is gone or its deadline passed. The library also says so after every normal end. */
+  /** The peer is gone or its deadline passed. */
   cancel(): void {
     if (this.#ended) return;
     const { onCancel } = this;
     this.#finish();
     this.guarded(() => onCancel?.());
+  }
+
+  /** The library has let go of the call: all was sent, or the peer is gone. */
+  close(): void {
+    this.cancel();
+    const { onClose } = this;
+    this.onClose = null;
+    this.guarded(() => onClose?.());
   }
 
   /** A method that throws ends its own call, nothing else. */
@@ -117,6 +134,10 @@ export class GrpcJsCall<P> implements Call<P> {
   };
 
   #write(reply: Reply): void {
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#inner.sendMetadata(ACCEPTED_ENCODING);
+    }
     this.#writing = true;
     this.#inner.sendMessage(reply.bytes, this.#flushed);
   }
@@ -127,5 +148,13 @@ export class GrpcJsCall<P> implements Call<P> {
     this.onDrain = null;
     this.onCancel = null;
     this.#disarm?.();
+    // The library holds on to it until the peer, too, has ended its half of the stream.
+    const metadata = this.#metadata;
+    this.#metadata = undefined;
+    for (const name of Object.keys(metadata?.getMap() ?? {})) metadata?.remove(name);
   }
+}
+
+function shortened(message: string): string {
+  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message;
 }

@@ -26,7 +26,7 @@ export class SingleListener<P> implements InnerListener {
 
   onReceiveMetadata(metadata: Metadata): void {
     this.#call.begin(metadata);
-    this.#inner.startRead();
+    this.#call.guarded(() => readWhen(this.#method.open?.(this.#call), this.#call, this.#inner));
   }
 
   onReceiveMessage(bytes: Uint8Array): void {
@@ -50,8 +50,9 @@ export class SingleListener<P> implements InnerListener {
     this.#call.guarded(() => this.#method.run(this.#call, request));
   }
 
+  /** The library also says so after every normal end. */
   onCancel(): void {
-    this.#call.cancel();
+    this.#call.close();
   }
 }
 
@@ -76,7 +77,7 @@ export class BidiListener<P> implements InnerListener {
     this.#call.begin(metadata);
     this.#call.guarded(() => {
       this.#handler = this.#method.open(this.#call);
-      this.#inner.startRead();
+      readWhen(this.#handler.ready, this.#call, this.#inner);
     });
   }
 
@@ -96,7 +97,18 @@ export class BidiListener<P> implements InnerListener {
     });
   }
 
+  /** The library also says so after every normal end. */
   onCancel(): void {
-    this.#call.cancel();
+    this.#call.close();
   }
+}
+
+/** Begins to read the peer's messages, at once or when the method says so. */
+function readWhen(
+  ready: Promise<void> | undefined,
+  call: { readonly ended: boolean },
+  inner: Pick<ServerInterceptingCallInterface, "startRead">,
+): void {
+  if (ready === undefined) inner.startRead();
+  else void ready.then(() => call.ended || inner.startRead());
 }

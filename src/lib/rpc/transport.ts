@@ -33,10 +33,14 @@ export interface Call<P> {
   onDrain: (() => void) | null;
   /** Called once when the peer reset the call, its deadline passed or its connection went; not after `end`, which does nothing from then on. */
   onCancel: (() => void) | null;
+  /** Called once, however the call ended, when nothing of it is left: the peer has taken what was sent, or is gone. */
+  onClose: (() => void) | null;
 }
 
 /** What a bidirectional method does with the peer's messages. */
 export interface BidiHandler {
+  /** Nothing is read from the peer until it settles; it must not reject. Absent: reading begins at once. */
+  readonly ready?: Promise<void>;
   /** One message. When a promise is returned, no further one is read from the peer until it settles; it must not reject. */
   message(bytes: Uint8Array): void | Promise<void>;
   /** The peer will send no more. */
@@ -45,7 +49,12 @@ export interface BidiHandler {
 
 /** A method. `single` takes one request and sends any number of replies (unary and server streaming look alike). */
 export type Method<P> =
-  | { readonly kind: "single"; run(call: Call<P>, request: Uint8Array): void }
+  | {
+      readonly kind: "single";
+      /** Judges a call before anything of its request is read, which waits for the promise; it must not reject. */
+      open?(call: Call<P>): Promise<void>;
+      run(call: Call<P>, request: Uint8Array): void;
+    }
   | { readonly kind: "bidi"; open(call: Call<P>): BidiHandler };
 
 /** Methods by full name. */

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import http2 from "node:http2";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +22,19 @@ const echo = single((call, request) => {
   call.send(new Reply(request));
   call.end();
 });
+
+/** A call of which nothing is sent yet but its headers. */
+function request(
+  session: http2.ClientHttp2Session,
+  path: string,
+  more: http2.OutgoingHttpHeaders = {},
+): http2.ClientHttp2Stream {
+  const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...more };
+  const stream = session.request(headers, { endStream: false });
+  stream.on("error", () => {});
+  stream.resume();
+  return stream;
+}
 
 describe("calls", () => {
   test("a message goes there and back, and the call knows its connection", async () => {
@@ -255,6 +269,119 @@ describe("ends", () => {
   });
 });
 
+describe("before a request is read", () => {
+  test("its method may end the call", async () => {
+    let ran = false;
+    await using harness = await startHarness({
+      "/t.T/Denied": {
+        kind: "single",
+        open: async (call) => call.end(GrpcCode.PERMISSION_DENIED, "not you"),
+        run() {
+          ran = true;
+        },
+      },
+      "/t.T/DeniedBidi": {
+        kind: "bidi",
+        open: (call) => ({
+          ready: Promise.resolve().then(() => call.end(GrpcCode.PERMISSION_DENIED, "not you")),
+          message: () => {
+            ran = true;
+          },
+          end: () => {},
+        }),
+      },
+    });
+    const session = http2.connect("http://localhost", { createConnection: () => net.connect(harness.path) });
+    for (const path of ["/t.T/Denied", "/t.T/DeniedBidi"]) {
+      // No message, and no end of the request.
+      const stream = request(session, path);
+      const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+      expect(headers).toMatchObject({ "grpc-status": String(Status.PERMISSION_DENIED), "grpc-message": "not%20you" });
+      stream.end(Buffer.alloc(5));
+      await once(stream, "close");
+    }
+    session.destroy();
+    expect(ran).toBe(false);
+  });
+
+  test("it waits for its method", async () => {
+    const allowed = Promise.withResolvers<void>();
+    const asked: string[] = [];
+    const seen: string[] = [];
+    await using harness = await startHarness({
+      "/t.T/Single": {
+        kind: "single",
+        open(call) {
+          asked.push(call.method);
+          return allowed.promise;
+        },
+        run(call, request) {
+          seen.push(Buffer.from(request).toString());
+          call.end();
+        },
+      },
+      "/t.T/Bidi": {
+        kind: "bidi",
+        open: (call) => {
+          asked.push(call.method);
+          return {
+            ready: allowed.promise,
+            message: (bytes) => void seen.push(Buffer.from(bytes).toString()),
+            end: () => call.end(),
+          };
+        },
+      },
+    });
+    const client = harness.client();
+    const calls = [call(client, "/t.T/Single", "a"), call(client, "/t.T/Bidi", "b")];
+    await until(() => asked.length === 2);
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual([]);
+    allowed.resolve();
+    for (const { status } of await Promise.all(calls)) expect(status.code).toBe(Status.OK);
+    expect(seen.sort()).toEqual(["a", "b"]);
+  });
+});
+
+test("a call is closed once its answer was taken, or its peer has gone", async () => {
+  const ended: string[] = [];
+  const closed: string[] = [];
+  await using harness = await startHarness({
+    "/t.T/Echo": single((call, request) => {
+      const name = Buffer.from(request).toString();
+      call.onClose = () => void closed.push(name);
+      call.send(new Reply(request));
+      call.end();
+      ended.push(name);
+    }),
+  });
+  const session = http2.connect("http://localhost", {
+    createConnection: () => net.connect(harness.path),
+    settings: { initialWindowSize: 0 },
+  });
+  const ask = (name: string): http2.ClientHttp2Stream => {
+    const stream = request(session, "/t.T/Echo");
+    stream.end(Buffer.concat([Buffer.from([0, 0, 0, 0, name.length]), Buffer.from(name)]));
+    return stream;
+  };
+  ask("late");
+  const reset = ask("reset");
+  await until(() => ended.length === 2);
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+  expect(closed).toEqual([]);
+  reset.close(http2.constants.NGHTTP2_CANCEL);
+  await until(() => closed.length === 1);
+  expect(closed).toEqual(["reset"]);
+  session.settings({ initialWindowSize: 65_535 });
+  await until(() => closed.length === 2);
+  session.settings({ initialWindowSize: 0 });
+  ask("gone");
+  await until(() => ended.length === 3);
+  session.destroy();
+  await until(() => closed.length === 3);
+  expect(closed).toEqual(["reset", "late", "gone"]);
+});
+
 describe("bounds", () => {
   test("a slow reader gets the newest message, what it missed is dropped", async () => {
     let served: Call<TestPeer> | undefined;
@@ -307,11 +434,29 @@ describe("bounds", () => {
     expect((await call(client, "/t.T/Echo", Buffer.alloc(1000))).status.code).toBe(Status.OK);
   });
 
-  test("a compressed request that grows beyond the bound is RESOURCE_EXHAUSTED", async () => {
+  test("a compressed request is UNIMPLEMENTED, and every answer says what is understood", async () => {
     await using harness = await startHarness({ "/t.T/Echo": echo });
-    const client = harness.client({ "grpc.default_compression_algorithm": 2 });
-    const { status } = await call(client, "/t.T/Echo", Buffer.alloc(100_000));
-    expect(status.code).toBe(Status.RESOURCE_EXHAUSTED);
+    for (const algorithm of [1, 2]) {
+      const client = harness.client({ "grpc.default_compression_algorithm": algorithm });
+      const { messages, status } = await call(client, "/t.T/Echo", Buffer.alloc(100));
+      expect([messages, status.code]).toEqual([[], Status.UNIMPLEMENTED]);
+    }
+    const session = http2.connect("http://localhost", { createConnection: () => net.connect(harness.path) });
+    for (const encoding of ["identity", "gzip"]) {
+      const stream = request(session, "/t.T/Echo", { "grpc-encoding": encoding });
+      stream.end(Buffer.alloc(5));
+      const [headers] = (await once(stream, "response")) as [http2.IncomingHttpHeaders];
+      expect(headers["grpc-accept-encoding"]).toBe("identity");
+    }
+    session.destroy();
+  });
+
+  test("a status message is cut where it would be too long for a header", async () => {
+    await using harness = await startHarness({
+      "/t.T/Fail": single((call) => call.end(GrpcCode.NOT_FOUND, "ü".repeat(1_000_000))),
+    });
+    const { status } = await call(harness.client(), "/t.T/Fail");
+    expect(status).toMatchObject({ code: Status.NOT_FOUND, details: `${"ü".repeat(1_023)}…` });
   });
 
   test("a connection over the bound or without a peer is closed at once and counted", async () => {
