@@ -42,8 +42,8 @@ export interface SignerDeps {
 const MAX_BATCH = 500;
 /** RSA keys take long to make, and the first SVID of a batch waits for the last key. */
 const MAX_RSA_BATCH = 16;
-/** Keys being made at once: the pool's threads are shared with files and names. */
-const PARALLEL_KEYS = 8;
+/** Keys being made at once: more would take the processor from the event loop. */
+const PARALLEL_KEYS = 4;
 /** Chains judged before callers of the agent get a turn: a few milliseconds. */
 const CHAINS_PER_TURN = 8;
 /** Waits are cut to this, because timers stand still while a host sleeps. */

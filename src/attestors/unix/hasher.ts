@@ -15,27 +15,34 @@ const MOST = 512;
  * file clock it could change again and look the same.
  */
 const SETTLED_MS = 2000;
+/** How long a file's digest may take: a little, what slow disks need for its size, and never longer than this. */
+const LIMIT_MS = { least: 10_000, most: 70_000, perByte: 1 / 20_000 };
 
 const closeFile = promisify(close);
 const statFile = promisify(fstat);
 
+/** What the hasher needs. */
+export interface HasherDeps {
+  readonly clock: Clock;
+  readonly work: FileWork;
+  readonly hash: HashFile;
+  /** Whether a file's times tell that it has changed: if not, its digest is not remembered. */
+  readonly timesTell: (fd: number) => Promise<boolean>;
+}
+
 /** A file is known by device, inode, size and both times; whoever can write to it cannot keep all of them. */
 export class ExecutableHasher {
-  readonly #clock: Clock;
-  readonly #work: FileWork;
-  readonly #hash: HashFile;
+  readonly #deps: HasherDeps;
   /** Least recently used first. */
   readonly #known = new Map<string, string>();
   readonly #running = new Map<string, Promise<string>>();
 
-  constructor(deps: { readonly clock: Clock; readonly work: FileWork; readonly hash: HashFile }) {
-    this.#clock = deps.clock;
-    this.#work = deps.work;
-    this.#hash = deps.hash;
+  constructor(deps: HasherDeps) {
+    this.#deps = deps;
   }
 
   /** Lower-case hex. Throws when the peer no longer executes the file that `identity` names. */
-  async sha256(peer: WorkloadPeer, identity: ExecutableIdentity): Promise<string> {
+  async sha256(peer: WorkloadPeer, identity: ExecutableIdentity, signal: AbortSignal): Promise<string> {
     const key = keyOf(identity);
     const known = this.#known.get(key);
     if (known !== undefined) {
@@ -45,36 +52,39 @@ export class ExecutableHasher {
     }
     // Another caller's attempt may fail for that caller's reasons; then this one tries by itself.
     const shared = await this.#running.get(key)?.catch(() => undefined);
-    return shared ?? this.#once(peer, identity, key);
+    return shared ?? this.#once(peer, identity, key, signal);
   }
 
-  #once(peer: WorkloadPeer, identity: ExecutableIdentity, key: string): Promise<string> {
+  #once(peer: WorkloadPeer, identity: ExecutableIdentity, key: string, signal: AbortSignal): Promise<string> {
     const running = this.#running.get(key);
     if (running !== undefined) return running;
-    const attempt = this.#compute(peer, identity, key).finally(() => this.#running.delete(key));
+    const attempt = this.#compute(peer, identity, key, signal).finally(() => this.#running.delete(key));
     this.#running.set(key, attempt);
     return attempt;
   }
 
-  async #compute(peer: WorkloadPeer, identity: ExecutableIdentity, key: string): Promise<string> {
-    const digest = await this.#work.run(peer.uid, async () => {
+  async #compute(peer: WorkloadPeer, identity: ExecutableIdentity, key: string, signal: AbortSignal): Promise<string> {
+    const { work, hash, timesTell } = this.#deps;
+    const limitMs = Math.min(LIMIT_MS.least + Number(identity.size) * LIMIT_MS.perByte, LIMIT_MS.most);
+    return await work.run({ uid: peer.uid, device: identity.device, limitMs }, signal, async () => {
       const fd = await peer.openExecutable();
       try {
         await assertSame(fd, key);
-        const result = await this.#hash(fd, Number(identity.size));
+        // Of the moment at which the first byte is read.
+        const remember = this.#isSettled(identity) && (await timesTell(fd));
+        const digest = await hash(fd, Number(identity.size));
         await assertSame(fd, key);
-        return result;
+        if (remember) this.#remember(key, digest);
+        return digest;
       } finally {
         await closeFile(fd);
       }
     });
-    if (this.#isSettled(identity)) this.#remember(key, digest);
-    return digest;
   }
 
   #isSettled({ mtimeNs, ctimeNs }: ExecutableIdentity): boolean {
     const changedNs = ctimeNs > mtimeNs ? ctimeNs : mtimeNs;
-    return this.#clock.now() - Number(changedNs / 1_000_000n) > SETTLED_MS;
+    return this.#deps.clock.now() - Number(changedNs / 1_000_000n) > SETTLED_MS;
   }
 
   #remember(key: string, digest: string): void {

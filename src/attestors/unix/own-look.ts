@@ -8,6 +8,8 @@ import type { FileWork } from "./file-work.ts";
 const VALID_MS = 1000;
 /** Looks that are remembered. */
 const MOST = 512;
+/** How long a look may take, milliseconds. */
+const LIMIT_MS = 5_000;
 
 /**
  * A process can mount anything anywhere in a namespace of its own, so its word on where its program lies counts
@@ -24,20 +26,35 @@ export class OwnLook {
   }
 
   /** True if the agent finds the caller's program at the caller's path. `uid` is the caller's. */
-  async finds({ device, inode, path }: ExecutableIdentity, uid: number): Promise<boolean> {
+  async finds({ device, inode, path }: ExecutableIdentity, uid: number, signal: AbortSignal): Promise<boolean> {
     // Anything else is no path: `(unreachable)…`, or bytes that are no UTF-8.
     if (!path.startsWith("/") || path.includes("\ufffd")) return false;
     const key = `${device}:${inode}:${path}`;
+    return (
+      this.#known(key) ??
+      (await this.#work.run({ uid, device, limitMs: LIMIT_MS }, signal, async () => {
+        // Others who came with the same program may have looked while this one waited.
+        const known = this.#known(key);
+        if (known !== undefined) return known;
+        const found = await isFile(path, device, inode);
+        this.#remember(key, found);
+        return found;
+      }))
+    );
+  }
+
+  #known(key: string): boolean | undefined {
     const known = this.#looks.get(key);
-    if (known !== undefined && this.#clock.monotonic() - known.at < VALID_MS) return known.found;
-    const found = await this.#work.run(uid, () => isFile(path, device, inode));
+    return known !== undefined && this.#clock.monotonic() - known.at < VALID_MS ? known.found : undefined;
+  }
+
+  #remember(key: string, found: boolean): void {
     this.#looks.delete(key);
     this.#looks.set(key, { found, at: this.#clock.monotonic() });
     for (const oldest of this.#looks.keys()) {
       if (this.#looks.size <= MOST) break;
       this.#looks.delete(oldest);
     }
-    return found;
   }
 }
 

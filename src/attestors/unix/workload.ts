@@ -5,9 +5,10 @@ import type { ExecutableIdentity } from "../../lib/native.ts";
 import type { Selector } from "../../spiffe/selector.ts";
 import type { WorkloadAttestor, WorkloadPeer } from "../workload.ts";
 import type { UnixWorkloadOptions } from "./config.ts";
+import { timesTellOfChanges } from "./file-times.ts";
 import { FileWork } from "./file-work.ts";
 import { type HashFile, hashOnThread } from "./hash-thread.ts";
-import { ExecutableHasher } from "./hasher.ts";
+import { ExecutableHasher, type HasherDeps } from "./hasher.ts";
 import { FileNames, type NameLookup } from "./names.ts";
 import { OwnLook } from "./own-look.ts";
 import { parseStatus } from "./status.ts";
@@ -19,6 +20,8 @@ export interface UnixWorkloadDeps {
   readonly names?: NameLookup;
   /** Default: a thread per file. */
   readonly hash?: HashFile;
+  /** Default: asks the file system. */
+  readonly timesTell?: HasherDeps["timesTell"];
 }
 
 /** Reads each file of `/proc` once for a call. */
@@ -30,12 +33,17 @@ export class UnixWorkloadAttestor implements WorkloadAttestor {
   readonly #hasher: ExecutableHasher;
 
   constructor(deps: UnixWorkloadDeps, options: UnixWorkloadOptions) {
-    const { clock, names = new FileNames({ clock }), hash = hashOnThread(clock) } = deps;
-    const work = new FileWork();
+    const {
+      clock,
+      names = new FileNames({ clock }),
+      hash = hashOnThread(clock),
+      timesTell = timesTellOfChanges,
+    } = deps;
+    const work = new FileWork(clock);
     this.#options = options;
     this.#names = names;
     this.#look = new OwnLook({ clock, work });
-    this.#hasher = new ExecutableHasher({ clock, work, hash });
+    this.#hasher = new ExecutableHasher({ clock, work, hash, timesTell });
   }
 
   /**
@@ -58,7 +66,10 @@ export class UnixWorkloadAttestor implements WorkloadAttestor {
     const values = [`uid:${uid}`, ...(user === undefined ? [] : [`user:${user}`]), `gid:${gid}`];
     const group = this.#names.group(gid);
     if (group !== undefined) values.push(`group:${group}`);
+    // Nor does a group count that the caller has taken on since.
+    const held = new Set(peer.groups);
     for (const id of supplementaryGids) {
+      if (!held.has(id)) continue;
       values.push(`supplementary_gid:${id}`);
       const name = this.#names.group(id);
       if (name !== undefined) values.push(`supplementary_group:${name}`);
@@ -70,13 +81,13 @@ export class UnixWorkloadAttestor implements WorkloadAttestor {
     const { workloadSizeLimit, allowOtherMountNamespaces } = this.#options;
     const program = peer.executable();
     const values: string[] = [];
-    if (allowOtherMountNamespaces || (await this.#look.finds(program, peer.uid))) values.push(`path:${program.path}`);
+    if (allowOtherMountNamespaces || (await this.#look.finds(program, peer.uid, signal)))
+      values.push(`path:${program.path}`);
     if (workloadSizeLimit >= 0) {
       if (workloadSizeLimit > 0 && program.size > BigInt(workloadSizeLimit)) {
         throw new AgentError("RESOURCE_EXHAUSTED", `the caller's program is larger than ${workloadSizeLimit} bytes`);
       }
-      signal.throwIfAborted();
-      values.push(`sha256:${await this.#hasher.sha256(peer, program)}`);
+      values.push(`sha256:${await this.#hasher.sha256(peer, program, signal)}`);
     }
     if (!isSameFile(peer.executable(), program)) {
       throw new AgentError("UNAVAILABLE", "the caller has executed another program while it was attested");

@@ -9,7 +9,7 @@ export class FakePeer implements WorkloadPeer {
   readonly pid = 4711;
   readonly uid: number;
   readonly gid = 1000;
-  readonly groups: readonly number[] = [];
+  groups: readonly number[] = [1000];
   alive = true;
   unchanged = true;
   status: string;

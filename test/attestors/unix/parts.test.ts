@@ -1,12 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { open, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { timesTellOfChanges } from "../../../src/attestors/unix/file-times.ts";
 import { FileWork } from "../../../src/attestors/unix/file-work.ts";
 import { FileNames, parseNames } from "../../../src/attestors/unix/names.ts";
 import { parseStatus } from "../../../src/attestors/unix/status.ts";
 import { type Clock, systemClock } from "../../../src/lib/clock.ts";
-import { errorCode } from "../../../src/lib/errors.ts";
+import { errorCode, errorText } from "../../../src/lib/errors.ts";
+import { FakeClock } from "../../fakes/fake-clock.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -75,40 +78,156 @@ describe("names", () => {
 });
 
 describe("file work", () => {
-  test("one at a time for each user, two in all, root more than one; in order of arrival where possible", async () => {
-    const work = new FileWork();
+  const { signal } = new AbortController();
+  const job = (uid: number, device = 1n) => ({ uid, device, limitMs: 5_000 });
+  const settle = async (): Promise<void> => {
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  test("one at a time for each user, two in all, root more than one; users take turns", async () => {
+    const work = new FileWork(systemClock);
     const running: number[] = [];
     const gates: (() => void)[] = [];
     const order: number[] = [];
     const start = (uid: number): Promise<void> =>
-      work.run(uid, async () => {
+      work.run(job(uid), signal, async () => {
         running.push(uid);
         order.push(uid);
         await new Promise<void>((resolve) => gates.push(resolve));
         running.splice(running.indexOf(uid), 1);
       });
-    const all = [7, 7, 7, 8, 0, 0].map(start);
-    const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const all = [7, 7, 7, 8, 0, 0, 9].map(start);
     await settle();
     expect(running).toEqual([7, 8]);
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 7; i++) {
       gates.shift()?.();
       await settle();
       expect(running.length).toBeLessThanOrEqual(2);
       expect(running.filter((uid) => uid === 7).length).toBeLessThanOrEqual(1);
     }
     await Promise.all(all);
-    expect(order).toEqual([7, 8, 7, 0, 7, 0]);
+    expect(order).toEqual([7, 8, 7, 0, 9, 7, 0]);
+  });
+
+  test("a user with hundreds waiting keeps no other one waiting for more than a turn", async () => {
+    const work = new FileWork(systemClock);
+    const gates: (() => void)[] = [];
+    const hold = (uid: number): Promise<void> =>
+      work.run(job(uid), signal, () => new Promise<void>((resolve) => gates.push(resolve)));
+    const flood = [1, 2].flatMap((uid) => Array.from({ length: 300 }, () => hold(uid)));
+    let served = false;
+    const honest = work.run(job(3), signal, async () => {
+      served = true;
+    });
+    await settle();
+    for (let done = 0; done < 3; done++) {
+      gates.shift()?.();
+      await settle();
+    }
+    expect(served).toBe(true);
+    await honest;
+    while (gates.length > 0) {
+      gates.shift()?.();
+      await settle();
+    }
+    await Promise.all(flood);
   });
 
   test("a failure makes room, and a user's queue is bounded while others still come", async () => {
-    const work = new FileWork();
-    await expect(work.run(1, () => Promise.reject(new Error("x")))).rejects.toThrow("x");
+    const work = new FileWork(systemClock);
+    await expect(work.run(job(1), signal, () => Promise.reject(new Error("x")))).rejects.toThrow("x");
     const gate = Promise.withResolvers<void>();
-    const waiting = Array.from({ length: 501 }, () => work.run(1, () => gate.promise));
-    await expect(work.run(1, () => gate.promise).catch(errorCode)).resolves.toBe("UNAVAILABLE");
-    expect(await work.run(2, async () => "other")).toBe("other");
+    const waiting = Array.from({ length: 501 }, () => work.run(job(1), signal, () => gate.promise));
+    await expect(work.run(job(1), signal, () => gate.promise).catch(errorCode)).resolves.toBe("UNAVAILABLE");
+    expect(await work.run(job(2), signal, async () => "other")).toBe("other");
     gate.resolve();
     await Promise.all(waiting);
+  });
+
+  test("a caller that has gone waits no more", async () => {
+    const work = new FileWork(systemClock);
+    const gate = Promise.withResolvers<void>();
+    const gone = new AbortController();
+    const first = work.run(job(1), signal, () => gate.promise);
+    let ran = 0;
+    const count = async (): Promise<void> => void ran++;
+    const outcome = work.run(job(1), gone.signal, count).catch((error: unknown) => error);
+    const other = work.run(job(1), signal, count);
+    gone.abort(new Error("gone"));
+    expect(await outcome).toEqual(new Error("gone"));
+    gate.resolve();
+    await Promise.all([first, other]);
+    expect(ran).toBe(1);
+    await expect(work.run(job(1), gone.signal, count)).rejects.toThrow("gone");
+  });
+
+  describe("on a file system that does not answer", () => {
+    const silent = "the file system of the caller's program does not answer";
+    const never = (): Promise<never> => new Promise(() => {});
+
+    test("callers are told, others go on, and nobody comes in from there until it answers", async () => {
+      const clock = new FakeClock();
+      const work = new FileWork(clock);
+      const gate = Promise.withResolvers<void>();
+      const hung = [
+        work.run(job(1), signal, () => gate.promise).catch(errorText),
+        work.run(job(2), signal, never).catch(errorText),
+        work.run(job(1), signal, never).catch(errorText),
+        work.run(job(3), signal, async () => "served").catch(errorText),
+      ];
+      await clock.advance(5_000);
+      expect(await Promise.all(hung)).toEqual([silent, silent, silent, "served"]);
+      await expect(work.run(job(1), signal, never)).rejects.toThrow(silent);
+      expect(await work.run(job(1, 2n), signal, async () => "another device")).toBe("another device");
+      expect(await work.run(job(4), signal, async () => "another user")).toBe("another user");
+      gate.resolve();
+      await settle();
+      expect(await work.run(job(1), signal, async () => "it answers again")).toBe("it answers again");
+    });
+
+    test("a bounded number of threads is lost to it, however many users and file systems there are", async () => {
+      const clock = new FakeClock();
+      const work = new FileWork(clock);
+      let begun = 0;
+      const outcomes = Array.from({ length: 40 }, (_, uid) =>
+        work
+          .run(job(uid + 1, BigInt(uid)), signal, () => {
+            begun++;
+            return never();
+          })
+          .catch(errorText),
+      );
+      for (let round = 0; round < 40; round++) await clock.advance(5_000);
+      expect(new Set(await Promise.all(outcomes))).toEqual(new Set([silent]));
+      expect(begun).toBeLessThanOrEqual(10);
+    });
+  });
+});
+
+describe("whether times tell of changes", () => {
+  const tells = async (path: string): Promise<boolean> => {
+    await using file = await open(path);
+    return await timesTellOfChanges(file.fd);
+  };
+
+  test("not on tmpfs and other file systems without a disk", async () => {
+    expect(await tells("/proc/self/status")).toBe(false);
+    if ((await statfs("/dev/shm")).type !== 0x0102_1994) return;
+    const path = join("/dev/shm", `holdfast-${process.pid}`);
+    writeFileSync(path, "");
+    try {
+      expect(await tells(path)).toBe(false);
+    } finally {
+      rmSync(path);
+    }
+  });
+
+  test("on this program's own file system, if it is one of disks", async () => {
+    const onDisk = [0xef53, 0x5846_5342, 0x9123_683e, 0x794c_7630].includes((await statfs(process.execPath)).type);
+    expect(await tells(process.execPath)).toBe(onDisk);
+  });
+
+  test("not if nobody knows", async () => {
+    expect(await timesTellOfChanges(99_999)).toBe(false);
   });
 });

@@ -1,5 +1,15 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { appendFileSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -26,9 +36,10 @@ function attestor(
   options: Partial<UnixWorkloadOptions> = {},
   hash: HashFile = hashOnThread(systemClock),
   clock = later,
+  timesTell = true,
 ) {
   return new UnixWorkloadAttestor(
-    { clock, names, hash },
+    { clock, names, hash, timesTell: async () => timesTell },
     { discoverWorkloadPath: true, workloadSizeLimit: 0, allowOtherMountNamespaces: false, ...options },
   );
 }
@@ -76,6 +87,21 @@ describe("the owner", () => {
     const second = new FakePeer(program);
     second.status = second.status.replace("Gid:\t1000\t1000", "Gid:\t1000\t0");
     expect(await failure(values(attestor(), second))).toBe(error);
+  });
+});
+
+describe("the groups", () => {
+  test("only those of the connection: none that the caller took on since, none that it gave up", async () => {
+    const peer = new FakePeer(program);
+    peer.groups = [27, 1000, 100];
+    peer.status = peer.status.replace("Groups:\t1000 ", "Groups:\t27 1000 999 ");
+    expect(await values(attestor({ discoverWorkloadPath: false }), peer)).toEqual([
+      "uid:1000",
+      "user:alice",
+      "gid:1000",
+      "supplementary_gid:27",
+      "supplementary_gid:1000",
+    ]);
   });
 });
 
@@ -164,6 +190,48 @@ describe("digests", () => {
     await values(unix, new FakePeer(program));
     await values(unix, new FakePeer(program));
     expect(counted.count).toBe(2);
+  });
+
+  test("nor is one that had only just changed when hashing began, however long that took", async () => {
+    let now = Date.now();
+    const counted = counting();
+    const slow: HashFile = (fd, size) => {
+      now += 60_000;
+      return counted.hash(fd, size);
+    };
+    const unix = attestor({}, slow, { ...systemClock, now: () => now });
+    await values(unix, new FakePeer(program));
+    await values(unix, new FakePeer(program));
+    expect(counted.count).toBe(2);
+    await values(unix, new FakePeer(program));
+    expect(counted.count).toBe(2);
+  });
+
+  test("a file whose times do not tell of changes is hashed each time", async () => {
+    const counted = counting();
+    const unix = attestor({}, counted.hash, later, false);
+    await values(unix, new FakePeer(program));
+    await values(unix, new FakePeer(program));
+    expect(counted.count).toBe(2);
+  });
+
+  test("a program that is changed through a mapping has its new digest, wherever it lies", async () => {
+    const mapper = join(folder, "mapper");
+    execFileSync("cc", ["-Wall", "-Werror", "-o", mapper, join(import.meta.dirname, "write-through-map.c")]);
+    const places = [folder, ...(existsSync("/dev/shm") ? [mkdtempSync("/dev/shm/unix-")] : [])];
+    const unix = new UnixWorkloadAttestor(
+      { clock: later, names },
+      { discoverWorkloadPath: true, workloadSizeLimit: 0, allowOtherMountNamespaces: false },
+    );
+    for (const place of places) {
+      const file = join(place, "mapped");
+      writeFileSync(file, "good");
+      expect(await values(unix, new FakePeer(file))).toContain(`sha256:${digestOf("good")}`);
+      execFileSync(mapper, [file, "evil"]);
+      expect(await values(unix, new FakePeer(file))).toContain(`sha256:${digestOf("evil")}`);
+      rmSync(file);
+    }
+    for (const place of places.slice(1)) rmSync(place, { recursive: true });
   });
 
   test("a file that changes while it is hashed fails", async () => {
