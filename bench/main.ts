@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { availableParallelism, release, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { run } from "../scripts/lib/programs.ts";
+import { syncMicros } from "./lib/disk.ts";
 import { childrenOf, openFileLimit } from "./lib/process-cost.ts";
 import { Progress } from "./lib/progress.ts";
 import { json, type RunFacts, score, table } from "./lib/report.ts";
@@ -107,6 +108,7 @@ async function factsOf(options: Options, ours: Subject, peer: Subject | undefine
       1,
       Math.min(MOST_STREAMS, Math.floor((openFiles - OTHER_FILES) / FILES_A_STREAM)) - OTHER_CONNECTIONS,
     ),
+    diskSyncMicros: syncMicros(tmpdir()),
     rounds: options.rounds,
     quick: options.quick,
     outageSeconds: options.outageSeconds,
@@ -123,6 +125,7 @@ function describe(facts: RunFacts): string {
     `ours: ${facts.ours}   beside it: ${facts.peer}`,
     `${facts.cores} cores, kernel ${facts.kernel}, clients on Node ${facts.node}, ${facts.rounds} rounds in turn, medians`,
     `streams: ${facts.streams} = min(${MOST_STREAMS}, (${facts.openFiles} open files - ${OTHER_FILES}) / ${FILES_A_STREAM}) - ${OTHER_CONNECTIONS} for other connections`,
+    `the disk takes ${Math.round(facts.diskSyncMicros)} µs to keep a page (median)`,
     "rate limits for attestation and signing are off on both servers",
     ...(facts.quick ? ["--quick: the numbers mean nothing"] : []),
   ].join("\n");

@@ -24,7 +24,7 @@ export function ladder(
     measures: rungs.flatMap(({ key, label, unit }) =>
       sizes.map((size) => ({
         key: keyAt(key, size),
-        label: `${label}, ${size.toLocaleString("en-US")} ${what}`,
+        label: `${label}, ${what}: ${size.toLocaleString("en-US")}`,
         unit,
       })),
     ),

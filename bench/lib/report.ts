@@ -13,6 +13,8 @@ export interface RunFacts {
   readonly cores: number;
   readonly openFiles: number;
   readonly streams: number;
+  /** To append a page to a file and have it on the disk. */
+  readonly diskSyncMicros: number;
   readonly rounds: number;
   readonly quick: boolean;
   readonly outageSeconds: number;

@@ -64,6 +64,15 @@ export interface Scenario {
   prepare(subject: Subject, context: Context): Promise<Prepared | undefined>;
 }
 
+/** What the rows of durable writes must say. */
+export function noteDurability(subject: Subject, context: Context): void {
+  context.note(
+    subject.name === "spire"
+      ? "SQLite with synchronous=NORMAL: a commit does not wait for the disk"
+      : "SQLite with synchronous=FULL: a commit is on the disk before it is acknowledged",
+  );
+}
+
 /** Ratio to SPIRE: at most. */
 export function ratioAtMost(atMost: number): Target {
   return { of: "ratio", atMost };

@@ -6,7 +6,7 @@ import { costOf } from "../lib/cost.ts";
 import { anonymous, attestRequest } from "../lib/node-identity.ts";
 import { Pair } from "../lib/pair.ts";
 import { prepared } from "../lib/prepared.ts";
-import { ratioAtLeast, type Scenario } from "../lib/scenario.ts";
+import { noteDurability, ratioAtLeast, type Scenario } from "../lib/scenario.ts";
 import { Worker } from "../lib/worker.ts";
 import type { ServerOperations } from "../server-client.ts";
 
@@ -25,6 +25,7 @@ export const attest: Scenario = {
   ],
   prepare: (subject, context) =>
     prepared(async (stack) => {
+      noteDurability(subject, context);
       const pair = stack.use(await Pair.start(subject, context, { serverOnly: true }));
       const client = stack.use(new Worker<ServerOperations>("server-client.ts"));
       const csr = await createCsr({ privateKey: await generateKey("ec-p256") });

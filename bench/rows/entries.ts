@@ -9,7 +9,7 @@ import { costOf } from "../lib/cost.ts";
 import { base64 } from "../lib/node-identity.ts";
 import { Pair } from "../lib/pair.ts";
 import { prepared } from "../lib/prepared.ts";
-import { type Context, ratioAtLeast, type Scenario, type Values } from "../lib/scenario.ts";
+import { type Context, noteDurability, ratioAtLeast, type Scenario, type Values } from "../lib/scenario.ts";
 import type { Subject } from "../lib/subject.ts";
 import { Worker } from "../lib/worker.ts";
 import type { ServerOperations } from "../server-client.ts";
@@ -29,6 +29,7 @@ export const entries: Scenario = {
     { key: "bulkCpu", label: "… server's CPU each", unit: "µs" },
   ],
   async prepare(subject, context) {
+    noteDurability(subject, context);
     return prepared(async () => () => round(subject, context));
   },
 };

@@ -60,7 +60,7 @@ export const growthStreams: Scenario = {
   ...ladder(STREAMS, "streams", [
     { key: "span", label: "a change reaches all, first to last", unit: "ms", floor: 1 },
     { key: "cpu", label: "agent's CPU for it and its undoing", unit: "ms", floor: 20 },
-    { key: "memory", label: "agent's memory above that for none", unit: "MB", floor: 2 },
+    { key: "memory", label: "agent's memory above that for none", unit: "MB", floor: 20 },
   ]),
   prepare: (subject, context) =>
     prepared(async (stack) => {

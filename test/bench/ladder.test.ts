@@ -9,10 +9,10 @@ test("a ladder has a measure for each cost and size, and a growth for each cost"
     { key: "b", label: "second", unit: "MB", floor: 2 },
   ]);
   expect(measures.map(({ key, label, unit }) => [key, label, unit])).toEqual([
-    ["a-1", "first, 1 entries", "ms"],
-    ["a-1000", "first, 1,000 entries", "ms"],
-    ["b-1", "second, 1 entries", "MB"],
-    ["b-1000", "second, 1,000 entries", "MB"],
+    ["a-1", "first, entries: 1", "ms"],
+    ["a-1000", "first, entries: 1,000", "ms"],
+    ["b-1", "second, entries: 1", "MB"],
+    ["b-1000", "second, entries: 1,000", "MB"],
   ]);
   expect(growth[1]).toEqual({
     label: "second",
