@@ -84,7 +84,13 @@ async function runAll(options: Options, subjects: readonly Subject[], streams: n
 
 /** Told to stop: nothing that was started stays. */
 function giveUp(remove: () => void): never {
-  for (const pid of childrenOf(process.pid)) process.kill(pid, "SIGKILL");
+  for (const pid of childrenOf(process.pid)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It ended by itself.
+    }
+  }
   remove();
   process.exit(130);
 }
