@@ -91,6 +91,11 @@ napi_value Undefined(napi_env env) {
   return Ok(env, napi_get_undefined(env, &value)) ? value : nullptr;
 }
 
+bool SetNumber(napi_env env, napi_value object, const char* name, uint32_t number) {
+  napi_value value = nullptr;
+  return Ok(env, napi_create_uint32(env, number, &value)) && Ok(env, napi_set_named_property(env, object, name, value));
+}
+
 bool DefineFunction(napi_env env, napi_value object, const char* name, napi_callback function, void* data) {
   const napi_property_descriptor property = {name,    nullptr, function, nullptr,
                                              nullptr, nullptr, napi_enumerable, data};

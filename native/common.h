@@ -64,6 +64,8 @@ bool GetBoolean(napi_env env, napi_value value, const char* name, bool* out);
 bool GetString(napi_env env, napi_value value, const char* name, size_t max, std::string* out);
 
 napi_value Undefined(napi_env env);
+// Sets a property; false with an exception pending on failure.
+bool SetNumber(napi_env env, napi_value object, const char* name, uint32_t number);
 // Defines a function as an enumerable property; `data` must outlive the environment.
 bool DefineFunction(napi_env env, napi_value object, const char* name, napi_callback function, void* data = nullptr);
 // The well-known symbol `Symbol.dispose`, or nullptr (no exception) on a Node without it.

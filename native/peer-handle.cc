@@ -150,6 +150,19 @@ napi_value PeerHandle::OnExit(napi_env env, napi_value callback) {
   return Undefined(env);
 }
 
+napi_value PeerHandle::ReadOwner(napi_env env, napi_value) {
+  if (const Failure failure = NeedFolder()) return Throw(env, failure);
+  uid_t uid = 0;
+  gid_t gid = 0;
+  if (const Failure failure = folder_.Owner(&uid, &gid)) return Throw(env, failure);
+  // Of a process that has exited meanwhile the kernel says root.
+  if (!Alive()) return Throw(env, {"the process has exited", ESRCH});
+  napi_value object = nullptr;
+  const bool made = Ok(env, napi_create_object(env, &object)) && SetNumber(env, object, "uid", uid) &&
+                    SetNumber(env, object, "gid", gid);
+  return made ? object : nullptr;
+}
+
 napi_value PeerHandle::ReadExecutable(napi_env env, napi_value) {
   if (const Failure failure = NeedFolder()) return Throw(env, failure);
   Executable executable;
@@ -259,6 +272,7 @@ bool PeerHandle::Define(napi_env env, PeerEnv* peers) {
       kind,
       method("isAlive", Call<&PeerHandle::IsAlive>),
       method("onExit", Call<&PeerHandle::OnExit>),
+      method("owner", Call<&PeerHandle::ReadOwner>),
       method("executable", Call<&PeerHandle::ReadExecutable>),
       method("openExecutable", Call<&PeerHandle::OpenExecutable>),
       method("readProc", Call<&PeerHandle::ReadProc>),

@@ -40,6 +40,7 @@ class PeerHandle {
   napi_value Kind(napi_env env, napi_value);
   napi_value IsAlive(napi_env env, napi_value);
   napi_value OnExit(napi_env env, napi_value callback);
+  napi_value ReadOwner(napi_env env, napi_value);
   napi_value ReadExecutable(napi_env env, napi_value);
   napi_value OpenExecutable(napi_env env, napi_value);
   napi_value ReadProc(napi_env env, napi_value name);

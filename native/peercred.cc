@@ -132,11 +132,6 @@ bool GetOptions(napi_env env, napi_value options, Force* force, std::string* pro
   return false;
 }
 
-bool SetNumber(napi_env env, napi_value object, const char* name, uint32_t number) {
-  napi_value value = nullptr;
-  return Ok(env, napi_create_uint32(env, number, &value)) && Ok(env, napi_set_named_property(env, object, name, value));
-}
-
 napi_value MakeGroups(napi_env env, const std::vector<gid_t>& groups) {
   napi_value array = nullptr;
   if (!Ok(env, napi_create_array_with_length(env, groups.size(), &array))) return nullptr;

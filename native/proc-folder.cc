@@ -148,6 +148,15 @@ Failure ProcFolder::Read(const char* name, size_t limit, std::string* out) const
 
 Failure ProcFolder::StartTime(uint64_t* out) const { return ReadStartTime(fd(), out); }
 
+Failure ProcFolder::Owner(uid_t* uid, gid_t* gid) const {
+  // The folder itself belongs to the effective user also where a process that is not dumpable has files of root's.
+  struct stat info = {};
+  if (fstat(fd(), &info) != 0) return {"stat /proc/<pid>", errno};
+  *uid = info.st_uid;
+  *gid = info.st_gid;
+  return {};
+}
+
 Failure ProcFolder::CheckOwner(uid_t uid) const {
   char text[kSmallFile];
   const ssize_t length = ReadUpTo(fd(), "status", text, sizeof text - 1);

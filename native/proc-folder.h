@@ -55,6 +55,8 @@ class ProcFolder {
   Failure Read(const char* name, size_t limit, std::string* out) const;
   // Field 22 of `stat`: clock ticks from boot to the start of the process. ESRCH for a zombie.
   Failure StartTime(uint64_t* out) const;
+  // The effective user and group now. Of a process that has gone it says root: ask afterwards whether it runs.
+  Failure Owner(uid_t* uid, gid_t* gid) const;
   // EPERM unless `uid` is the real, effective, saved or file system uid of the process.
   Failure CheckOwner(uid_t uid) const;
   // The executed file; asks no file system, so a hanging one cannot hold us up.

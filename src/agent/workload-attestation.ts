@@ -31,7 +31,7 @@ export class WorkloadAttestation {
     const outcomes = await Promise.all(this.#attestors.map((attestor) => this.#ask(attestor, peer, signal)));
     if (signal.aborted) throw new AgentError("CANCELLED", "attestation was given up", { cause: signal.reason });
     if (!peer.isUnchanged()) {
-      throw new AgentError("UNAVAILABLE", "the caller is not the process that connected, or executes another file", {
+      throw new AgentError("UNAVAILABLE", "the caller is not the process that connected, or of another user, or executes another file", {
         publicMessage: PUBLIC_MESSAGE,
       });
     }

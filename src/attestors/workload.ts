@@ -16,7 +16,7 @@ export interface WorkloadPeer {
   readonly groups: readonly number[];
   /** False once the process has exited; never true again, also when the pid is reused. */
   isAlive(): boolean;
-  /** Whether the process is alive and executes the file that it executed when it connected. Never throws. */
+  /** Whether the process is alive, of the user and group who connected, and executes the file that it executed then. Never throws. */
   isUnchanged(): boolean;
   /** Reads a file of the process's own `/proc` directory. */
   readProc(name: ProcFile): Buffer;

@@ -65,6 +65,12 @@ export interface PeerHandle extends Disposable {
   onExit(callback: () => void): void;
 
   /**
+   * The effective user and group of the process now; differ after a `setuid(2)`, or after it executed a set-uid program.
+   * @throws `ESRCH` once the process has exited, `EBADF` after close.
+   */
+  owner(): { readonly uid: number; readonly gid: number };
+
+  /**
    * The file that the process executes now; differs after an `execve`. Never waits for a file system.
    * @throws `EACCES` without the right to look (needs root, the same uid, or CAP_SYS_PTRACE), `ESRCH` once the
    *   process has exited, `EBADF` after close.

@@ -59,6 +59,8 @@ export class ConnectedPeer implements WorkloadPeer {
   isUnchanged(): boolean {
     if (this.#state !== "open") return false;
     try {
+      const { uid, gid } = this.#handle.owner();
+      if (uid !== this.uid || gid !== this.gid) return false;
       return same(executedBy(this.#handle), this.#executed) && this.#handle.isAlive();
     } catch {
       return false;

@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { PeerCredentials, ProcFile } from "../../src/lib/native.ts";
-import { ADDON_FILE, Child, codeOf, exitOf, Listener, loadAddon, openFiles, WAYS } from "./support.ts";
+import { ADDON_FILE, Child, CONNECT, codeOf, exitOf, Listener, loadAddon, openFiles, WAYS } from "./support.ts";
 
 const addon = loadAddon();
 
@@ -20,6 +20,25 @@ describe.each(WAYS)("$kind", ({ kind, options }) => {
     expect(codeOf(() => handle.executable())).toBe("ESRCH");
     await expect(handle.openExecutable()).rejects.toMatchObject({ code: "ESRCH" });
     expect(handle.isAlive()).toBe(false);
+  });
+
+  test.skipIf(process.geteuid?.() !== 0)("(as root) knows the effective user and group of the moment", async () => {
+    await using listener = await Listener.open();
+    const script = `${CONNECT}
+      process.stdin.removeAllListeners().once("data", () => {
+        process.setegid(12346), process.seteuid(12345), console.log("done");
+      });`;
+    const { child, fd } = await listener.connectChild({}, script);
+    await using _ = child;
+    using handle = addon.peerCredentials(fd, options).handle;
+    expect(handle.owner()).toEqual({ uid: 0, gid: 0 });
+    child.send("go");
+    expect(await child.line()).toBe("done");
+    expect(handle.owner()).toEqual({ uid: 12_345, gid: 12_346 });
+    await child.kill();
+    expect(codeOf(() => handle.owner())).toBe("ESRCH");
+    handle.close();
+    expect(codeOf(() => handle.owner())).toBe("EBADF");
   });
 
   test("takes a zombie for dead", async () => {

@@ -89,6 +89,21 @@ describe.each(WAYS)("followed by %s", (_name, credentials) => {
     await relay.disconnected();
   });
 
+  test.skipIf(!root)("(as root) the caller becomes another user: the next push is refused", async () => {
+    await using api = await start({ credentials });
+    await using relay = await connected(api, "become", "12345");
+    const first = Promise.withResolvers<void>();
+    const answer = relay.fetch(() => first.resolve());
+    await first.promise;
+    relay.act();
+    await relay.becomes(12_345);
+    api.source.everybody.set(updateOf([identityOf("b")]));
+    const { messages, code, text } = await answer;
+    expect(messages).toHaveLength(1);
+    expect({ code, text }).toEqual({ code: refused.code, text: refused.text });
+    await relay.disconnected();
+  });
+
   test("a change back in time is none: executing the first program again is allowed", async () => {
     await using api = await start({ credentials });
     await using relay = await connected(api, "exec", program.path, api.harness.path, "SECOND", "stay");

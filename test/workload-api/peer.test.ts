@@ -13,6 +13,7 @@ class FakeHandle implements PeerHandle {
   released = 0;
   looks = 0;
   executed: ExecutableIdentity | string = identity(1n);
+  ownedBy = { uid: 2, gid: 3 };
   exit: (() => void) | undefined;
 
   isAlive(): boolean {
@@ -21,6 +22,9 @@ class FakeHandle implements PeerHandle {
   onExit(callback: () => void): void {
     if (this.exit !== undefined) throw new Error("EALREADY");
     this.exit = callback;
+  }
+  owner(): { uid: number; gid: number } {
+    return this.ownedBy;
   }
   executable(): ExecutableIdentity {
     this.looks++;
@@ -74,6 +78,18 @@ test("unchanged: the same device and inode, whatever the times and the path say"
   expect(peer.isUnchanged()).toBe(true);
   handle.alive = false;
   expect(peer.isUnchanged()).toBe(false);
+});
+
+test("unchanged: of the user and group who connected", () => {
+  for (const other of [
+    { uid: 0, gid: 3 },
+    { uid: 2, gid: 0 },
+  ]) {
+    const { handle, peer } = connect();
+    handle.ownedBy = other;
+    expect(peer.isUnchanged()).toBe(false);
+    expect(peer.isAlive()).toBe(true);
+  }
 });
 
 test("where the kernel hides what callers execute, it must stay hidden", () => {

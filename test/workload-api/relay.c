@@ -1,6 +1,6 @@
 // Connects to a Unix socket and forks. The child relays between it and a second socket, whose other end the test
 // holds; the parent, whom the kernel names as the caller, waits for SIGUSR1 and then does what it is told to:
-//   relay SOCKET SECOND stay | exit | exec PROGRAM...
+//   relay SOCKET SECOND stay | exit | exec PROGRAM... | become UID
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -53,6 +53,7 @@ int main(int argc, char **argv) {
   for (;;) {
     sigwait(&signals, &number);
     if (strcmp(argv[3], "exit") == 0) return 0;
+    if (strcmp(argv[3], "become") == 0 && setuid((uid_t)atoi(argv[4])) != 0) return 6;
     if (strcmp(argv[3], "exec") == 0) {
       execv(argv[4], argv + 4);
       perror(argv[4]);

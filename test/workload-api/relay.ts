@@ -1,7 +1,7 @@
 /** Plays callers that hand their connection on: builds and drives `relay.c`. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { mkdtempSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -73,6 +73,11 @@ export class Relay implements AsyncDisposable {
   /** Waits until the caller executes the file. */
   async executes(path: string): Promise<void> {
     await until(() => readlinkSync(`/proc/${this.pid}/exe`) === path);
+  }
+
+  /** Waits until the caller's effective user is this one. */
+  async becomes(uid: number): Promise<void> {
+    await until(() => statSync(`/proc/${this.pid}`).uid === uid);
   }
 
   /** Kills the caller; its child lives on. */
