@@ -14,6 +14,7 @@ import { type Services, tables } from "./api/tables.ts";
 import { AuditLog } from "./audit.ts";
 import { Authorizer } from "./authz.ts";
 import type { CallLimits } from "./call-pools.ts";
+import { type ConnectionLimits, connectionLimits } from "./connection-limits.ts";
 import type { DataStore } from "./datastore/datastore.ts";
 import { EntryAccess } from "./entry-access.ts";
 import { Guard } from "./guard.ts";
@@ -60,6 +61,8 @@ export interface ServerOptions {
   readonly pruning: PruneOptions;
   /** Gives each agent a `spiffe_id` selector with its own ID. */
   readonly agentIdAsSelector: boolean;
+  /** Bounds of connections; default as for a process that may open any number of files. */
+  readonly connectionLimits?: ConnectionLimits;
   /** Bounds of calls in progress; for tests. */
   readonly callLimits?: CallLimits;
 }
@@ -71,8 +74,10 @@ export interface Server extends Runnable {
   readonly health: ServerHealth;
 }
 
-const MAX_TLS_CONNECTIONS = 20_000;
-const MAX_LOCAL_CONNECTIONS = 500;
+/** Largest request in bytes, gRPC's own default, which SPIRE has too; and calls at a time on one connection. */
+const TRUSTED = { maxRequest: 4 * 1024 * 1024, maxStreams: 100 };
+/** A stranger sends a proof of what it is, and asks for the bundle: longer requests would be held for nothing. */
+const STRANGERS = { maxRequest: 256 * 1024, maxStreams: 16 };
 /** Agents prove themselves anew at least this often. */
 const MAX_CONNECTION_AGE_MS = 180_000;
 /** Calls in progress have this long to end when the server stops. */
@@ -115,15 +120,19 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
   );
   const { local, remote } = tables(services);
   const endpoints = { clock, log: log.named("endpoints") };
+  const limits = options.connectionLimits ?? connectionLimits(Number.POSITIVE_INFINITY);
   const localConnections = new Connections(endpoints, {
+    ...TRUSTED,
     methods: guard.protect(local),
-    maxConnections: MAX_LOCAL_CONNECTIONS,
+    maxConnections: limits.local,
   });
-  const tlsConnections = new Connections(endpoints, {
+  const overTls = {
     methods: guard.protect(remote),
-    maxConnections: MAX_TLS_CONNECTIONS,
+    maxConnections: limits.tls,
     maxAgeMs: MAX_CONNECTION_AGE_MS,
-  });
+  };
+  const knownConnections = new Connections(endpoints, { ...TRUSTED, ...overTls });
+  const strangers = new Connections(endpoints, { ...STRANGERS, ...overTls });
   const socket = new AdminSocket(
     {
       log: endpoints.log,
@@ -138,13 +147,14 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
       log: endpoints.log,
       svid: deps.svid,
       verifier: new PeerVerifier({ clock, trustDomain, bundles: datastore.bundles, adminIds }),
-      onConnection: (connection, caller) => tlsConnections.accept(connection, caller),
+      onConnection: (connection, caller) =>
+        (caller.svid === undefined ? strangers : knownConnections).accept(connection, caller),
     },
     {
       address: options.bindAddress,
       port: options.bindPort,
       requirePqKem: options.requirePqKem,
-      maxConnections: MAX_TLS_CONNECTIONS,
+      limits,
     },
   );
   const pruner = new Pruner({ ...deps, log: log.named("registration_pruner") }, options.pruning);
@@ -168,7 +178,8 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
         });
       } finally {
         open = false;
-        await Promise.all([tlsConnections.shutdown(SHUTDOWN_MS), localConnections.shutdown(SHUTDOWN_MS)]);
+        const connections = [knownConnections, strangers, localConnections];
+        await Promise.all(connections.map((each) => each.shutdown(SHUTDOWN_MS)));
       }
     },
   };

@@ -8,6 +8,7 @@ import { SvidIssuer } from "../../server/ca/issuer.ts";
 import { CaManager } from "../../server/ca/manager.ts";
 import { MemoryKeyManager } from "../../server/ca/memory-key-manager.ts";
 import { ServerSvid } from "../../server/ca/server-svid.ts";
+import { connectionLimits } from "../../server/connection-limits.ts";
 import { openSqliteDataStore } from "../../server/datastore/sqlite/datastore.ts";
 import { AuthorizedEntries } from "../../server/entries/authorized-entries.ts";
 import { createServer, type ServerOptions } from "../../server/server.ts";
@@ -92,7 +93,7 @@ async function serve(config: ServerConfig, context: CliContext, daemon: Daemon):
       attestors: [new JoinTokenServerAttestor(trustDomain)],
       credentials: native,
     },
-    serverOptions(config),
+    serverOptions(config, daemon.fileLimit),
   );
   await openPages(config, () => server.health.report(), prometheus, log, stack);
   // A failure to listen ends `run` below, too.
@@ -108,7 +109,7 @@ async function serve(config: ServerConfig, context: CliContext, daemon: Daemon):
   });
 }
 
-function serverOptions(config: ServerConfig): ServerOptions {
+function serverOptions(config: ServerConfig, fileLimit: number): ServerOptions {
   return {
     trustDomain: config.trustDomain,
     bindAddress: config.bindAddress,
@@ -126,5 +127,6 @@ function serverOptions(config: ServerConfig): ServerOptions {
       eventsOlderThanMs: config.experimental.pruneEventsOlderThanMs,
     },
     agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
+    connectionLimits: connectionLimits(fileLimit),
   };
 }

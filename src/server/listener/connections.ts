@@ -17,14 +17,14 @@ export interface ConnectionsDeps {
 export interface ConnectionsOptions {
   readonly methods: MethodTable<Caller>;
   readonly maxConnections: number;
+  /** Largest request in bytes. */
+  readonly maxRequest: number;
+  /** Calls at a time on one connection. */
+  readonly maxStreams: number;
   /** Milliseconds after which a peer must connect (and prove itself) anew; absent for never. */
   readonly maxAgeMs?: number;
 }
 
-/** Largest request in bytes: gRPC's own default, which SPIRE has too. */
-const MAX_REQUEST = 4 * 1024 * 1024;
-/** Calls at a time on one connection. */
-const MAX_STREAMS = 100;
 /** Calls that run when a connection gets too old have this long to end. */
 const GRACE_MS = 60_000;
 
@@ -38,8 +38,8 @@ export class Connections {
       {
         methods: options.methods,
         onConnect: (socket) => this.#callers.get(socket) ?? null,
-        maxRequest: MAX_REQUEST,
-        maxStreams: MAX_STREAMS,
+        maxRequest: options.maxRequest,
+        maxStreams: options.maxStreams,
         maxConnections: options.maxConnections,
         ...(options.maxAgeMs !== undefined && {
           maxConnectionAgeMs: options.maxAgeMs,

@@ -9,7 +9,9 @@ import type { Runnable } from "../../lib/tasks.ts";
 import type { Watchable } from "../../lib/watchable.ts";
 import type { X509Svid } from "../../spiffe/svid.ts";
 import type { CallerSvid, TlsCaller } from "../caller.ts";
+import type { ConnectionLimits } from "../connection-limits.ts";
 import { LogGate } from "../log-gate.ts";
+import { ConnectionShares, type Place } from "./connection-shares.ts";
 import type { PeerVerifier } from "./peer-verifier.ts";
 import { contextOptions } from "./tls-options.ts";
 
@@ -34,15 +36,10 @@ export interface TlsListenerOptions {
   readonly requirePqKem: boolean;
   /** Milliseconds that a handshake may take; default 10 s. */
   readonly handshakeTimeoutMs?: number;
-  /** Connections in all; default 20,000. */
-  readonly maxConnections?: number;
-  /** Of these, connections that have shown no SVID (yet); default 4,000, so that strangers cannot keep agents out. */
-  readonly maxUnidentified?: number;
+  readonly limits: Omit<ConnectionLimits, "local">;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-const MAX_CONNECTIONS = 20_000;
-const MAX_UNIDENTIFIED = 4_000;
 const BACKLOG = 4096;
 /** Certificates followed in what a client presented; the verifier refuses chains of this length. */
 const MAX_PRESENTED = 20;
@@ -55,20 +52,22 @@ export class TlsListener implements Runnable {
   readonly #options: TlsListenerOptions;
   readonly #started = Promise.withResolvers<AddressInfo>();
   readonly #refusals: LogGate;
-  #open = 0;
-  #identified = 0;
+  readonly #shares: ConnectionShares;
+  /** By the two ends of the connection, which are all that a TLS socket and the TCP socket under it have in common. */
+  readonly #places = new Map<string, Place>();
 
   constructor(deps: TlsListenerDeps, options: TlsListenerOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#refusals = new LogGate(deps.clock);
+    this.#shares = new ConnectionShares(options.limits);
     this.listening = this.#started.promise;
     this.listening.catch(() => {});
   }
 
   /** Connections that have shown no SVID (yet). */
   get unidentified(): number {
-    return this.#open - this.#identified;
+    return this.#shares.unidentified;
   }
 
   /** Throws `IN_USE` when the port is taken, `INVALID_ARGUMENT` or `FAILED_PRECONDITION` when it cannot be had. */
@@ -109,8 +108,8 @@ export class TlsListener implements Runnable {
       noDelay: true,
       keepAlive: true,
     });
-    server.maxConnections = this.#options.maxConnections ?? MAX_CONNECTIONS;
-    server.prependListener("connection", (socket) => this.#count(socket));
+    server.maxConnections = this.#options.limits.tls;
+    server.prependListener("connection", (socket) => this.#enter(socket));
     server.on("secureConnection", (socket) => void this.#accept(socket));
     server.on("tlsClientError", (error, socket) => {
       this.#deps.log.debug("TLS handshake failed", { error: errorText(error) });
@@ -128,10 +127,19 @@ export class TlsListener implements Runnable {
     }
   }
 
-  #count(socket: Socket): void {
-    this.#open++;
-    socket.once("close", () => this.#open--);
-    if (this.unidentified > (this.#options.maxUnidentified ?? MAX_UNIDENTIFIED)) socket.destroy();
+  /** Gives a connection its place, before anything is read from it. */
+  #enter(socket: Socket): void {
+    const ends = endsOf(socket);
+    if (ends === undefined) {
+      socket.destroy();
+      return;
+    }
+    const place = this.#shares.enter(socket.remoteAddress ?? "", () => socket.destroy());
+    this.#places.set(ends, place);
+    socket.once("close", () => {
+      place.leave();
+      if (this.#places.get(ends) === place) this.#places.delete(ends);
+    });
   }
 
   async #accept(socket: TLSSocket): Promise<void> {
@@ -139,16 +147,14 @@ export class TlsListener implements Runnable {
     const ignore = (): void => {};
     socket.on("error", ignore);
     const { remoteAddress, remotePort } = socket;
+    const place = this.#places.get(endsOf(socket) ?? "");
     try {
-      if (remoteAddress === undefined || remotePort === undefined)
+      if (remoteAddress === undefined || remotePort === undefined || place === undefined)
         throw new AgentError("CANCELLED", "the peer has gone");
       if (socket.alpnProtocol !== "h2") throw new AgentError("INVALID_ARGUMENT", "the peer does not offer HTTP/2");
       const svid = await this.#identify(socket);
       if (socket.destroyed) return;
-      if (svid !== undefined) {
-        this.#identified++;
-        socket.once("close", () => this.#identified--);
-      }
+      if (svid !== undefined) place.identify(svid.spiffeId);
       const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "");
       this.#deps.onConnection(socket, {
         kind: "tls",
@@ -170,6 +176,12 @@ export class TlsListener implements Runnable {
     const { authorizationError } = socket;
     return await this.#deps.verifier.verify(chain, String(authorizationError ?? "verified without authorities"));
   }
+}
+
+/** Addresses and ports of both ends; `undefined` once the peer has gone. */
+function endsOf(socket: Socket): string | undefined {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  return remotePort === undefined ? undefined : `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
 }
 
 /** What the client sent, leaf first. */

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import http2 from "node:http2";
 import { connect as connectTcp, createServer as createNetServer } from "node:net";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { describe, expect, test } from "vitest";
@@ -331,7 +333,13 @@ describe("the listener", () => {
         verifier: { verify: async () => ({ spiffeId: id("/x"), serial: "1", notAfter: 0 }) },
         onConnection: (_socket, caller) => void seen.push(caller.svid === undefined ? "stranger" : "known"),
       },
-      { address: "127.0.0.1", port: 0, requirePqKem: false, handshakeTimeoutMs: 200, maxUnidentified: 2 },
+      {
+        address: "127.0.0.1",
+        port: 0,
+        requirePqKem: false,
+        handshakeTimeoutMs: 200,
+        limits: { tls: 10, unidentified: 2, perId: 10 },
+      },
     );
     const controller = new AbortController();
     const running = listener.run(controller.signal);
@@ -340,23 +348,85 @@ describe("the listener", () => {
     // Says nothing.
     const silent = connectTcp(port, "127.0.0.1");
     await new Promise((resolve) => silent.once("close", resolve));
-    const untilGone = async (): Promise<void> => {
-      while (listener.unidentified > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const until = async (condition: () => boolean): Promise<void> => {
+      while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
     };
+    const untilGone = (): Promise<void> => until(() => listener.unidentified === 0);
     await untilGone();
 
     const known = (await handshake({ port }, identity(await mintSvid(server, id("/x"))))) as TLSSocket;
+    const oldest = (await handshake({ port })) as TLSSocket;
+    const closed = new Promise((resolve) => oldest.once("close", resolve));
     const strangers = [(await handshake({ port })) as TLSSocket, (await handshake({ port })) as TLSSocket];
-    expect(typeof (await handshake({ port }))).toBe("string");
-    expect(seen).toEqual(["known", "stranger", "stranger"]);
-    for (const socket of strangers) socket.destroy();
+    await closed;
+    await until(() => seen.length === 4);
+    expect(seen).toEqual(["known", "stranger", "stranger", "stranger"]);
+    expect(listener.unidentified).toBe(2);
+    // Who has a name takes none of the strangers' room.
+    const another = (await handshake({ port }, identity(await mintSvid(server, id("/x"))))) as TLSSocket;
+    await until(() => seen.length === 5);
+    for (const socket of [known, another, ...strangers]) {
+      // Its handshake counted until it was done.
+      expect(socket.destroyed).toBe(socket === strangers[0]);
+      socket.destroy();
+    }
     await untilGone();
-    const again = (await handshake({ port })) as TLSSocket;
-    expect(typeof again).toBe("object");
-    again.destroy();
-    known.destroy();
     controller.abort();
     await running;
+  });
+
+  test("lets agents in although strangers hold all the connections they can get", async () => {
+    const server = await startServer({
+      options: { connectionLimits: { tls: 20, unidentified: 3, perId: 2, local: 5 } },
+    });
+    const { svid } = await newAgent(server);
+    const strangers: TLSSocket[] = [];
+    for (let count = 0; count < 6; count++) strangers.push((await handshake(server)) as TLSSocket);
+    const silent = Array.from({ length: 6 }, () => connectTcp(server.port, "127.0.0.1"));
+    await Promise.all(silent.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
+    const client = await server.connect(svid);
+    await call(client, AgentService.postStatus, STATUS);
+    for (const socket of [...strangers, ...silent]) socket.destroy();
+  });
+
+  test("closes the oldest connection of an identity that has too many, and of no other", async () => {
+    const server = await startServer({
+      options: { connectionLimits: { tls: 20, unidentified: 10, perId: 2, local: 5 } },
+    });
+    const { svid } = await newAgent(server);
+    const agent = await server.connect(svid);
+    await call(agent, AgentService.postStatus, STATUS);
+    const workload = identity(await mintSvid(server, id("/workload")));
+    const sockets: TLSSocket[] = [];
+    for (let count = 0; count < 5; count++) {
+      const socket = (await handshake(server, workload)) as TLSSocket;
+      socket.on("error", () => {});
+      await new Promise((resolve) => socket.once("data", resolve));
+      sockets.push(socket);
+    }
+    await Promise.all(sockets.slice(0, 3).map((socket) => socket.destroyed || once(socket, "close")));
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, true, true, false, false]);
+    await call(agent, AgentService.postStatus, STATUS);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test("takes shorter requests of strangers, and fewer at a time", async () => {
+    const server = await startServer();
+    const { client } = await newAgent(server);
+    const padded = { ...BundleService.getBundle, requestSerialize: (size: number) => Buffer.alloc(size, "\x7a\x00") };
+    const stranger = await server.connect();
+    await call(stranger, padded, 250_000);
+    expect(await failure(call(stranger, padded, 270_000))).toMatchObject({ code: GrpcCode.RESOURCE_EXHAUSTED });
+    await call(client, padded, 4_000_000);
+    expect(await failure(call(client, padded, 4_200_000))).toMatchObject({ code: GrpcCode.RESOURCE_EXHAUSTED });
+    const streams = async (socket: TLSSocket | string): Promise<number | undefined> => {
+      const session = http2.connect("https://server", { createConnection: () => socket as TLSSocket });
+      const [settings] = (await once(session, "remoteSettings")) as [http2.Settings];
+      session.destroy();
+      return settings.maxConcurrentStreams;
+    };
+    expect(await streams(await handshake(server))).toBe(16);
+    expect(await streams(await handshake(server, identity(await mintSvid(server, id("/workload")))))).toBe(100);
   });
 
   test("does not start without an SVID", async () => {
@@ -368,7 +438,7 @@ describe("the listener", () => {
         verifier: { verify: () => Promise.reject(new Error("unused")) },
         onConnection() {},
       },
-      { address: "127.0.0.1", port: 0, requirePqKem: false },
+      { address: "127.0.0.1", port: 0, requirePqKem: false, limits: { tls: 10, unidentified: 10, perId: 10 } },
     );
     await expect(listener.run(new AbortController().signal)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await expect(listener.listening).rejects.toMatchObject({ code: "UNAVAILABLE" });
