@@ -1,61 +1,84 @@
 /** Whether a folder may hold a socket that others will trust: nobody else may put another one in its place. */
-import { chmodSync, lstatSync, mkdirSync, realpathSync, type Stats, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, lstatSync, mkdirSync, readlinkSync, type Stats, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { publicError } from "../errors.ts";
 
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 const NEW_FOLDER_MODE = 0o755;
+/** As many links as the kernel follows. */
+const MOST_LINKS = 40;
 
 /**
- * Makes the folder (mode 0755, whatever the umask) if it is missing, and checks it and all above it. Throws
- * `FAILED_PRECONDITION` naming the folder and the rule, also when it cannot be made.
+ * Makes the folder (mode 0755, whatever the umask) if it is missing, and checks it and the whole way to it: each folder
+ * and each link that is passed. Throws `FAILED_PRECONDITION` naming the folder and the rule, also when it cannot be made.
  *
  * The folder itself must be owned by root or by us and not be writable by others; sticky does not help, since
  * anybody could be first to take the socket's name. A folder above it may be writable by others only if it is
- * sticky, as `/tmp` is: then nobody else can move what is ours away.
+ * sticky, as `/tmp` is: then nobody else can move what is ours away. What is missing is made only once the way to it
+ * is known to be such, or somebody could turn us elsewhere meanwhile.
  */
 export function prepareSocketFolder(folder: string, ownUid: number): void {
-  makeFolder(folder);
-  const real = realpathSync(folder);
-  const stats = statSync(real);
-  if (!stats.isDirectory()) throw refuse(folder, "is not a folder");
-  if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) throw refuse(real, "is writable by others");
-  checkChain(real, ownUid);
-  // Also by the name that callers use: a link on the way must not be another's to turn elsewhere.
-  if (real !== folder) checkChain(folder, ownUid);
-}
-
-function checkChain(folder: string, ownUid: number): void {
-  for (let path = folder; ; path = dirname(path)) {
-    const stats = lstatSync(path);
-    checkOwner(path, stats, ownUid);
-    if (stats.isDirectory() && (stats.mode & WRITABLE_BY_OTHERS) !== 0 && (stats.mode & STICKY) === 0) {
-      throw refuse(path, "is writable by others");
-    }
-    if (path === dirname(path)) return;
-  }
-}
-
-function makeFolder(folder: string): void {
   try {
     const missing: string[] = [];
     for (let path = folder; statSync(path, { throwIfNoEntry: false }) === undefined; path = dirname(path)) {
       missing.push(path);
     }
+    walk(missing.length === 0 ? folder : dirname(missing.at(-1) ?? folder), ownUid);
     for (const path of missing.reverse()) {
       mkdirSync(path, { mode: NEW_FOLDER_MODE });
       chmodSync(path, NEW_FOLDER_MODE);
     }
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
-    throw publicError("FAILED_PRECONDITION", `cannot create the socket folder ${folder}: ${code}`, { cause: error });
+    const { code } = error as NodeJS.ErrnoException;
+    // Our own refusals have a code too, but are no system's.
+    if (!(error instanceof Error) || !("syscall" in error)) throw error;
+    throw publicError("FAILED_PRECONDITION", `cannot create the socket folder ${folder}: ${code ?? "unknown error"}`, {
+      cause: error,
+    });
   }
+  const real = walk(folder, ownUid);
+  const stats = statSync(real);
+  if (!stats.isDirectory()) throw refuse(folder, "is not a folder");
+  if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) throw refuse(real, "is writable by others");
 }
 
-function checkOwner(folder: string, stats: Stats, ownUid: number): void {
+/** Goes to a path as the kernel does, checks all that it passes, and returns where it arrives. */
+function walk(path: string, ownUid: number): string {
+  const ahead = namesOf(path);
+  let links = 0;
+  let here = "/";
+  check(here, lstatSync(here), ownUid);
+  for (let name = ahead.shift(); name !== undefined; name = ahead.shift()) {
+    if (name === "..") {
+      here = dirname(here);
+      continue;
+    }
+    const next = join(here, name);
+    const stats = lstatSync(next);
+    check(next, stats, ownUid);
+    if (!stats.isSymbolicLink()) {
+      here = next;
+      continue;
+    }
+    if (++links > MOST_LINKS) throw refuse(path, "leads through too many links");
+    const target = readlinkSync(next);
+    ahead.unshift(...namesOf(target));
+    if (target.startsWith("/")) here = "/";
+  }
+  return here;
+}
+
+function namesOf(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}
+
+function check(path: string, stats: Stats, ownUid: number): void {
   if (stats.uid !== 0 && stats.uid !== ownUid) {
-    throw refuse(folder, `is owned by uid ${stats.uid}, which is neither root nor this process`);
+    throw refuse(path, `is owned by uid ${stats.uid}, which is neither root nor this process`);
+  }
+  if (stats.isDirectory() && (stats.mode & WRITABLE_BY_OTHERS) !== 0 && (stats.mode & STICKY) === 0) {
+    throw refuse(path, "is writable by others");
   }
 }
 

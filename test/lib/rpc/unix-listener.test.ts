@@ -176,6 +176,30 @@ describe("its folder", () => {
     expect(await codeOf(open({ path: join(folder, "link/b/api.sock") }))).toMatch(/link on the way.*uid 12345/);
   });
 
+  test("is not made below one that others may write to: they could put a link to elsewhere in its place", async () => {
+    chmodSync(folder, 0o777);
+    expect(await codeOf(open({ path: join(folder, "a/b/api.sock") }))).toMatch(/writable by others/);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("behind a link that leads through a folder of others is refused, however deep", async () => {
+    for (const name of ["lax", "real"]) mkdirSync(join(folder, name), { mode: 0o755 });
+    symlinkSync(join(folder, "real"), join(folder, "lax/second"));
+    symlinkSync("lax/second", join(folder, "first"));
+    const path = join(folder, "first/api.sock");
+    await (await open({ path })).close();
+    chmodSync(join(folder, "lax"), 0o777);
+    expect(await codeOf(open({ path }))).toMatch(/^FAILED_PRECONDITION: .*lax on the way.*writable by others/);
+    chmodSync(join(folder, "lax"), 0o1777);
+    await (await open({ path })).close();
+  });
+
+  test("behind links that lead in a circle is refused", async () => {
+    symlinkSync("b", join(folder, "a"));
+    symlinkSync("a", join(folder, "b"));
+    expect(await codeOf(open({ path: join(folder, "a/api.sock") }))).toMatch(/^FAILED_PRECONDITION: .*ELOOP/);
+  });
+
   test("that is a file, or cannot be made, is an error", async () => {
     writeFileSync(join(folder, "file"), "");
     expect(await codeOf(open({ path: join(folder, "file/api.sock") }))).toMatch(/^FAILED_PRECONDITION: .*not a folder/);
