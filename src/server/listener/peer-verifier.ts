@@ -29,16 +29,11 @@ const NO_AUTHORITIES = new Set([
   "SELF_SIGNED_CERT_IN_CHAIN",
 ]);
 
-interface Authorities {
-  readonly sequence: bigint;
-  readonly certificates: readonly Certificate[];
-}
-
 /** Reads the bundle anew for each connection. */
 export class PeerVerifier {
   readonly #deps: PeerVerifierDeps;
   /** Parsed authorities by trust domain; only our own and those of administrators get here. */
-  readonly #parsed = new Map<TrustDomain, Authorities>();
+  readonly #parsed = new Map<TrustDomain, readonly Certificate[]>();
 
   constructor(deps: PeerVerifierDeps) {
     this.#deps = deps;
@@ -74,14 +69,24 @@ export class PeerVerifier {
     return callerSvid(spiffeId, trusted);
   }
 
-  #authorities(bundle: TrustBundle): readonly Certificate[] {
-    const known = this.#parsed.get(bundle.trustDomain);
-    if (known?.sequence === bundle.sequence) return known.certificates;
-    const certificates = bundle.x509Authorities.map(({ certificate }) => parseCertificate(certificate));
-    this.#parsed.set(bundle.trustDomain, { sequence: bundle.sequence, certificates });
+  #authorities({ trustDomain, x509Authorities }: TrustBundle): readonly Certificate[] {
+    const known = this.#parsed.get(trustDomain);
+    if (known !== undefined && areOf(x509Authorities, known)) return known;
+    const certificates = x509Authorities.map(({ certificate }) => parseCertificate(certificate));
+    this.#parsed.set(trustDomain, certificates);
     return certificates;
   }
 }
+
+/** Compares bytes: a bundle that was deleted and made anew counts its sequence from the beginning. */
+function areOf(authorities: TrustBundle["x509Authorities"], certificates: readonly Certificate[]): boolean {
+  return (
+    authorities.length === certificates.length &&
+    certificates.every(({ der }, index) => Buffer.compare(der, authorities[index]?.certificate ?? EMPTY) === 0)
+  );
+}
+
+const EMPTY = new Uint8Array();
 
 /** A second opinion on the path that our validator found: OpenSSL's on each signature, and on who may have issued whom. */
 function checkWithOpenssl(path: readonly Certificate[]): void {

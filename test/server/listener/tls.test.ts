@@ -264,6 +264,19 @@ describe("a client", () => {
     expect(await outcome(server, identity(await signedBy(ca, id("/workload"))))).toBe("closed");
   });
 
+  test("of another trust domain is judged by that domain's bundle of now, also if it was deleted and made anew", async () => {
+    const operator = parseSpiffeId("spiffe://other.org/operator");
+    const server = await startServer({ options: { adminIds: [operator] } });
+    const other = parseTrustDomain("other.org");
+    const [compromised, fresh] = [await makeCa(other), await makeCa(other)];
+    await trust(server, compromised);
+    expect(await outcome(server, identity(await signedBy(compromised, operator)))).toBe("served");
+    await server.store.bundles.delete(other, "restrict");
+    await trust(server, fresh);
+    expect(await outcome(server, identity(await signedBy(compromised, operator)))).toBe("closed");
+    expect(await outcome(server, identity(await signedBy(fresh, operator)))).toBe("served");
+  });
+
   test("may show intermediates, of which the stored bundle has the root, or the nearest one", async () => {
     const server = await startServer();
     const root = await makeCa(TD);
