@@ -52,12 +52,17 @@ export class GrpcJsCall<P> implements Call<P> {
     return this.#ended;
   }
 
-  /** Takes the peer's metadata and begins to watch the deadline. */
-  begin(metadata: Metadata): void {
+  /** Takes the peer's metadata and begins to watch the deadline. False: the call has ended, there was too much of it. */
+  begin(metadata: Metadata): boolean {
+    if (isLong(metadata)) {
+      this.end(GrpcCode.RESOURCE_EXHAUSTED, "metadata is too long");
+      return false;
+    }
     this.#metadata = metadata;
     const left = this.timeLeft();
     // The library ends the call at its deadline, but tells us only once the peer has read what was sent.
     if (left !== Infinity) this.#disarm = this.#host.clock.after(left, () => this.cancel());
+    return true;
   }
 
   meta(name: string): string | undefined {
@@ -157,4 +162,15 @@ export class GrpcJsCall<P> implements Call<P> {
 
 function shortened(message: string): string {
   return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message;
+}
+
+/** Metadata is held as long as the call, and the library takes 64 KiB; other implementations of gRPC take 8 KiB too. */
+const MOST_METADATA = 8 * 1024;
+
+function isLong(metadata: Metadata): boolean {
+  let size = 0;
+  for (const [name, values] of Object.entries(metadata.toHttp2Headers())) {
+    for (const value of Array.isArray(values) ? values : [values]) size += name.length + String(value).length;
+  }
+  return size > MOST_METADATA;
 }

@@ -25,7 +25,7 @@ export class SingleListener<P> implements InnerListener {
   }
 
   onReceiveMetadata(metadata: Metadata): void {
-    this.#call.begin(metadata);
+    if (!this.#call.begin(metadata)) return;
     this.#call.guarded(() => readWhen(this.#method.open?.(this.#call), this.#call, this.#inner));
   }
 
@@ -74,7 +74,7 @@ export class BidiListener<P> implements InnerListener {
   }
 
   onReceiveMetadata(metadata: Metadata): void {
-    this.#call.begin(metadata);
+    if (!this.#call.begin(metadata)) return;
     this.#call.guarded(() => {
       this.#handler = this.#method.open(this.#call);
       readWhen(this.#handler.ready, this.#call, this.#inner);

@@ -451,6 +451,39 @@ describe("bounds", () => {
     session.destroy();
   });
 
+  test("more metadata than a call may hold is RESOURCE_EXHAUSTED, and its method hears nothing", async () => {
+    let opened = 0;
+    await using harness = await startHarness({
+      "/t.T/Echo": {
+        kind: "single",
+        open: async () => void opened++,
+        run(call, request) {
+          call.send(new Reply(request));
+          call.end();
+        },
+      },
+      "/t.T/Bidi": {
+        kind: "bidi",
+        open: (call) => {
+          opened++;
+          return { message: () => {}, end: () => call.end() };
+        },
+      },
+    });
+    const client = harness.client();
+    const metadata = (length: number): Metadata => {
+      const made = new Metadata();
+      for (let name = 0; name < 10; name++) made.set(`x-${name}`, "a".repeat(length / 10));
+      return made;
+    };
+    for (const method of ["/t.T/Echo", "/t.T/Bidi"]) {
+      const { status } = await call(client, method, "", { metadata: metadata(20_000) });
+      expect(status).toMatchObject({ code: Status.RESOURCE_EXHAUSTED, details: "metadata is too long" });
+    }
+    expect(opened).toBe(0);
+    expect((await call(client, "/t.T/Echo", "x", { metadata: metadata(7_000) })).messages).toEqual(["x"]);
+  });
+
   test("a status message is cut where it would be too long for a header", async () => {
     await using harness = await startHarness({
       "/t.T/Fail": single((call) => call.end(GrpcCode.NOT_FOUND, "ü".repeat(1_000_000))),
