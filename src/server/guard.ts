@@ -148,7 +148,9 @@ export class Guard {
   async #takeTokens(call: GuardedCall, cost: number, signal: AbortSignal): Promise<void> {
     const limiter = this.#deps.limits.get(call.method);
     if (limiter === undefined || call.caller.kind === "local") return;
-    await limiter.take(call.caller.address, cost, call.timeLeft(), signal);
+    const waited = await limiter.take(call.caller.address, cost, call.timeLeft(), signal);
+    // Who was banned or evicted meanwhile gets nothing.
+    if (waited) await call.reauthorize();
   }
 
   #ended(call: GuardedCall, status: GrpcStatus): void {

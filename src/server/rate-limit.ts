@@ -51,15 +51,16 @@ export class RateLimiter {
   /**
    * Takes `cost` tokens of `address`, waiting for them if need be. Throws `RESOURCE_EXHAUSTED` at once when the
    * cost is more than a full bucket, when the tokens come later than `timeLeftMs`, or when too many calls wait.
+   * Resolves to whether it had to wait.
    */
-  async take(address: string, cost: number, timeLeftMs: number, signal: AbortSignal): Promise<void> {
+  async take(address: string, cost: number, timeLeftMs: number, signal: AbortSignal): Promise<boolean> {
     if (cost > this.#rate) {
       throw new Refused("RESOURCE_EXHAUSTED", `rate (${cost}) exceeds burst size (${this.#rate})`, {});
     }
     const bucket = this.#bucket(limitKey(address));
     bucket.tokens -= cost;
     const waitMs = (-bucket.tokens / this.#rate) * 1000;
-    if (waitMs <= 0) return;
+    if (waitMs <= 0) return false;
     if (waitMs > Math.min(timeLeftMs, this.#maxWaitMs) || this.#waiting >= this.#maxWaiting) {
       bucket.tokens += cost;
       throw overloaded("rate limit exceeded", waitMs);
@@ -67,6 +68,7 @@ export class RateLimiter {
     this.#waiting++;
     try {
       await this.#clock.sleep(waitMs, signal);
+      return true;
     } catch (error) {
       bucket.tokens += cost;
       throw error;

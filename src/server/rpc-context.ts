@@ -14,7 +14,7 @@ export interface RpcContext {
   readonly authorized: Authorized;
   /** Authorizes again, as every message of a long-lived stream must. Throws as `Authorizer.authorize` does. */
   reauthorize(): Promise<void>;
-  /** Waits for `cost` tokens of the method's limit, if it has one. Callers of the admin socket are never limited. Throws `RESOURCE_EXHAUSTED`. */
+  /** Waits for `cost` tokens of the method's limit, if it has one, and authorizes again after a wait. Callers of the admin socket are never limited. Throws `RESOURCE_EXHAUSTED`, or as `reauthorize` does. */
   rateLimit(cost: number, signal: AbortSignal): Promise<void>;
   /** Adds fields to the call's line in the audit log. Never secrets; selectors only by name. */
   audit(fields: LogFields): void;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { AgentError } from "../../src/lib/errors.ts";
-import { GrpcCode } from "../../src/lib/grpc-status.ts";
+import { GrpcCode, toGrpcStatus } from "../../src/lib/grpc-status.ts";
 import type { LogFields } from "../../src/lib/log.ts";
 import { type Metrics, noMetrics } from "../../src/lib/metrics.ts";
 import { type BidiHandler, type Call, type Method, Reply } from "../../src/lib/rpc/transport.ts";
@@ -400,13 +400,42 @@ test("rate limits hold for TLS peers by address, never for the admin socket", as
       kind: "single",
       run: (call) => void call.peer.rateLimit(3, new AbortController().signal).then(() => call.end()),
     },
-    { limits: new Map([[METHOD, { take: async (...args: unknown[]) => void taken.push(args.slice(0, 3)) }]]) },
+    { limits: new Map([[METHOD, { take: async (...args: unknown[]) => taken.push(args.slice(0, 3)) < 0 }]]) },
   );
   const calls = [start(LOCAL), start(STRANGER)];
   await settle();
   await settle();
   for (const call of calls) expect(call.ended).toMatchObject({ code: GrpcCode.OK });
   expect(taken).toEqual([["192.0.2.1", 3, 1_000]]);
+});
+
+test("a call that waited for its rate limit is authorized again: the caller may have been banned meanwhile", async () => {
+  for (const waited of [true, false]) {
+    let asked = 0;
+    const { start } = setup(
+      {
+        kind: "single",
+        run: (call) =>
+          void call.peer.rateLimit(1, new AbortController().signal).then(
+            () => call.end(),
+            (error: unknown) => call.end(toGrpcStatus(error).code),
+          ),
+      },
+      {
+        limits: new Map([[METHOD, { take: async () => waited }]]),
+        authorizer: {
+          authorize: async () => {
+            if (++asked > 1) throw new AgentError("PERMISSION_DENIED", "banned");
+            return { as: "any" };
+          },
+        },
+      },
+    );
+    const call = start(AGENT);
+    await settle();
+    await settle();
+    expect(call.ended?.code).toBe(waited ? GrpcCode.PERMISSION_DENIED : GrpcCode.OK);
+  }
 });
 
 test.each([
