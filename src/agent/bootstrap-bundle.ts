@@ -1,7 +1,7 @@
 /** Where trust in the server comes from before the first attestation: a file, a URL, or (insecure) nowhere. */
 import { open } from "node:fs/promises";
 import { getCACertificates } from "node:tls";
-import { Agent, type Dispatcher, request } from "undici";
+import type { Agent, Dispatcher } from "undici";
 import type { Clock } from "../lib/clock.ts";
 import { AgentError } from "../lib/errors.ts";
 import { type BundleFormat, parseBundle } from "../pki/bundle-format.ts";
@@ -106,7 +106,7 @@ async function getHttps(url: URL, given: Dispatcher | undefined, signal: AbortSi
   if (given !== undefined) return await get(url, given, signal);
   // Where the host has a CA store it rules, as for SPIRE; a bare container has none, and Node's own serves.
   const system = getCACertificates("system");
-  const dispatcher = new Agent({ connect: system.length > 0 ? { ca: system } : {} });
+  const dispatcher = await newAgent({ connect: system.length > 0 ? { ca: system } : {} });
   try {
     return await get(url, dispatcher, signal);
   } finally {
@@ -136,7 +136,7 @@ async function getThroughSocket(
     "spiffe-trust-domain": options.trustDomain,
   };
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-  const dispatcher = new Agent({ connect: { socketPath } });
+  const dispatcher = await newAgent({ connect: { socketPath } });
   try {
     return await get(url, dispatcher, signal);
   } finally {
@@ -144,9 +144,16 @@ async function getThroughSocket(
   }
 }
 
+/** The client is large, and few agents have a URL to fetch from: it is loaded for those alone. */
+async function newAgent(options: Agent.Options): Promise<Agent> {
+  const undici = await import("undici");
+  return new undici.Agent(options);
+}
+
 /** Redirects are not followed: the answer must come from whom the operator named. */
 async function get(url: URL, dispatcher: Dispatcher, signal: AbortSignal): Promise<string> {
   try {
+    const { request } = await import("undici");
     const response = await request(url, {
       dispatcher,
       signal,

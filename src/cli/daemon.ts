@@ -6,7 +6,7 @@ import { AgentError, errorText } from "../lib/errors.ts";
 import { type Metrics, noMetrics } from "../lib/metrics.ts";
 import type { NativeAddon } from "../lib/native.ts";
 import { openLogger, type RootLogger } from "../lib/pino-logger.ts";
-import { PrometheusMetrics } from "../lib/prometheus.ts";
+import type { PrometheusMetrics } from "../lib/prometheus.ts";
 import type { CliContext } from "./command.ts";
 import { loadNative } from "./native.ts";
 
@@ -85,13 +85,14 @@ function openLog(config: LogConfig, context: CliContext): RootLogger {
   }
 }
 
-/** Metrics as the configuration asks for them. */
-export function metricsFor(
+/** Metrics as the configuration asks for them; what collects them is loaded only if it does. */
+export async function metricsFor(
   telemetry: TelemetryConfig,
   prefix: string,
-): { readonly metrics: Metrics; readonly prometheus: PrometheusMetrics | undefined } {
-  const prometheus = telemetry.prometheus === undefined ? undefined : new PrometheusMetrics({ prefix });
-  return { metrics: prometheus ?? noMetrics, prometheus };
+): Promise<{ readonly metrics: Metrics; readonly prometheus: PrometheusMetrics | undefined }> {
+  if (telemetry.prometheus === undefined) return { metrics: noMetrics, prometheus: undefined };
+  const prometheus = new (await import("../lib/prometheus.ts")).PrometheusMetrics({ prefix });
+  return { metrics: prometheus, prometheus };
 }
 
 function notify(native: NativeAddon, context: CliContext, state: string, log: RootLogger): void {

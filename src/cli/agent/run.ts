@@ -9,7 +9,7 @@ import { AgentError, publicError } from "../../lib/errors.ts";
 import type { Metrics } from "../../lib/metrics.ts";
 import { systemRandom } from "../../lib/random.ts";
 import { runTasks } from "../../lib/tasks.ts";
-import { defaultLimits, type WorkloadLimits } from "../../workload-api/limits.ts";
+import { defaultLimits, limitsFor, type WorkloadLimits } from "../../workload-api/limits.ts";
 import type { ConnectedPeer } from "../../workload-api/peer.ts";
 import { WorkloadApi } from "../../workload-api/workload-api.ts";
 import type { CliContext, CommandRun } from "../command.ts";
@@ -30,7 +30,7 @@ async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): 
   const { clock } = context;
   const lock = claimDataDir(config.dataDir, "holdfast-agent", native);
   stack.defer(() => lock.release());
-  const { metrics, prometheus } = metricsFor(config.telemetry, "spire_agent");
+  const { metrics, prometheus } = await metricsFor(config.telemetry, "spire_agent");
   const attestation = new WorkloadAttestation({
     attestors: config.plugins.workloadAttestors.map((plugin) => new UnixWorkloadAttestor({ clock }, plugin)),
     log: log.named("workload_attestor"),
@@ -105,11 +105,7 @@ function limits(config: AgentConfig, fileLimit: number): WorkloadLimits {
   const maxConnections = Math.min(config.experimental.maxConnections, possible.maxConnections);
   if (maxConnections < 2)
     throw publicError("FAILED_PRECONDITION", "the process may open too few files to serve anyone; raise its limit");
-  return {
-    ...possible,
-    maxConnections,
-    maxConnectionsPerUid: Math.min(config.experimental.maxConnectionsPerUid, Math.floor(maxConnections / 2)),
-  };
+  return limitsFor(maxConnections, config.experimental.maxConnectionsPerUid);
 }
 
 function healthOf(agent: Agent<ConnectedPeer>, now: number): Health {

@@ -33,7 +33,7 @@ async function serve(config: ServerConfig, context: CliContext, daemon: Daemon):
   const random = systemRandom;
   const lock = claimDataDir(config.dataDir, "holdfast-server", native);
   stack.defer(() => lock.release());
-  const { metrics, prometheus } = metricsFor(config.telemetry, "spire_server");
+  const { metrics, prometheus } = await metricsFor(config.telemetry, "spire_server");
 
   const datastore = await openSqliteDataStore({ path: config.plugins.dataStore.path, clock });
   stack.defer(() => datastore.close());
