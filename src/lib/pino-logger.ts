@@ -97,6 +97,31 @@ function levelName(label: string): string {
 
 type Severity = "error" | "warn" | "info" | "debug" | "trace";
 
+/** Longest value in characters. Peers choose some of them, and a call may carry megabytes. */
+const MAX_VALUE = 8_192;
+
+function bounded(value: LogValue): LogValue {
+  if (typeof value === "bigint") return String(value);
+  if (typeof value === "string") return cut(value);
+  return Array.isArray(value) ? cutList(value) : value;
+}
+
+function cut(text: string): string {
+  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}… (${text.length - MAX_VALUE} more)` : text;
+}
+
+/** As many items as together are no longer than one value, and at least one. */
+function cutList(items: readonly string[]): readonly string[] {
+  const kept: string[] = [];
+  let left = MAX_VALUE;
+  for (const item of items) {
+    left -= item.length;
+    if (left < 0 && kept.length > 0) return [...kept, `… (${items.length - kept.length} more)`];
+    kept.push(cut(item));
+  }
+  return kept;
+}
+
 class PinoLogger implements Logger {
   readonly #pino: Pino;
   readonly #subsystem: string | undefined;
@@ -138,7 +163,7 @@ class PinoLogger implements Logger {
     if (this.#subsystem !== undefined) plain.subsystem_name = this.#subsystem;
     if (this.#sourceLocation) Object.assign(plain, callerOf(PinoLogger.prototype[severity]));
     for (const [key, value] of Object.entries(fields)) {
-      plain[OWN_KEYS.has(key) ? `fields.${key}` : key] = typeof value === "bigint" ? String(value) : value;
+      plain[OWN_KEYS.has(key) ? `fields.${key}` : key] = bounded(value);
     }
     this.#pino[severity](plain, message);
   }

@@ -57,6 +57,23 @@ describe("text", () => {
   });
 });
 
+test("a value that somebody else chose fills no disk: it is cut, and says how much is missing", () => {
+  const long = "a".repeat(5_000_000);
+  const list = Array.from({ length: 100_000 }, (_, index) => `selector:${index}`);
+  for (const format of ["text", "json"] as const) {
+    const path = join(folder, format);
+    const root = logger({ format, file: path });
+    root.info("Refused", { error: long, exact: "b".repeat(8_192), selectors: list, none: [], long_item: [long, "x"] });
+    const [line = ""] = lines(path);
+    expect(line.length).toBeLessThan(40_000);
+    expect(line).toContain("a… (4991808 more)");
+    expect(line).toContain("b".repeat(8_192));
+    expect(line).not.toContain("b…");
+    expect(line).toMatch(/selector:\d+[", ]+… \(99\d\d\d more\)/);
+    expect(line).toContain(`${"a".repeat(8_192)}… (4991808 more)`);
+  }
+});
+
 describe("JSON", () => {
   test("has the keys that SPIRE's has", () => {
     const root = logger({ format: "json" });
