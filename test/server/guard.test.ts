@@ -92,7 +92,7 @@ function setup(
     const call = new FakeCall(peer);
     const served = table.get(METHOD);
     if (served?.kind !== "single") throw new Error("not single");
-    void served.open?.(call).then(() => {
+    void served.open?.(call)?.then(() => {
       if (call.ended === undefined) served.run(call, Buffer.from("request"));
     });
     return call;
