@@ -1,6 +1,7 @@
 /** Runs a program's command line: finds the command, parses its flags, turns errors into exit statuses. */
 import { Command, CommanderError, Option } from "commander";
 import { errorText } from "../lib/errors.ts";
+import { visibleLines } from "../lib/visible.ts";
 import { normalizeArgv } from "./argv.ts";
 import { type CliContext, type CommandSpec, type OptionSpec, type OptionValues, UsageError } from "./command.ts";
 import { commandHelp, overviewHelp } from "./help.ts";
@@ -13,8 +14,14 @@ export interface ProgramSpec {
 }
 
 /** Runs `argv` (without node and script) and resolves to the exit status. Never throws for wrong use or expected failures. */
-export async function runProgram(spec: ProgramSpec, argv: readonly string[], context: CliContext): Promise<number> {
+export async function runProgram(spec: ProgramSpec, argv: readonly string[], given: CliContext): Promise<number> {
   let status = 0;
+  // What servers and agents say is printed, too; the terminal must not obey them.
+  const context: CliContext = {
+    ...given,
+    out: (text) => given.out(visibleLines(text)),
+    err: (text) => given.err(visibleLines(text)),
+  };
   const root = build(spec, context, (code) => {
     status = code;
   });

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { X509SVID, X509SVIDResponse } from "../../gen/workload/workload.ts";
+import { visible } from "../../lib/visible.ts";
 import { parseCertificate, splitCertificates } from "../../pki/certificate.ts";
 import { pemEncode } from "../../pki/pem.ts";
 import type { CliContext } from "../command.ts";
@@ -21,7 +22,7 @@ export function x509Text(response: X509SVIDResponse, elapsedMs: number): string 
 function svidText(svid: X509SVID): string {
   const [leaf, ...intermediates] = splitCertificates(svid.x509Svid).map(parseCertificate);
   const lines = [`SPIFFE ID:\t\t${svid.spiffeId}`];
-  if (svid.hint !== "") lines.push(`Hint:\t\t\t${svid.hint}`);
+  if (svid.hint !== "") lines.push(`Hint:\t\t\t${visible(svid.hint)}`);
   if (leaf !== undefined) {
     lines.push(`SVID Valid After:\t${goTime(leaf.notBefore)}`, `SVID Valid Until:\t${goTime(leaf.notAfter)}`);
   }

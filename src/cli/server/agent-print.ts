@@ -1,5 +1,6 @@
 /** Prints attested agents as SPIRE does. */
 import type { Agent } from "../../gen/spire/api/types/agent.ts";
+import { visible } from "../../lib/visible.ts";
 import { idText, timeText } from "../wire.ts";
 
 const LABEL_COLUMN = 18;
@@ -19,5 +20,5 @@ export function agentText(agent: Agent, show: { readonly selectors: boolean }): 
 }
 
 function text(rows: readonly (readonly [string, string])[]): string {
-  return rows.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${value}\n`).join("");
+  return rows.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${visible(value)}\n`).join("");
 }

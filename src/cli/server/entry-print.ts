@@ -1,5 +1,6 @@
 /** Prints registration entries as SPIRE does. */
 import type { Entry } from "../../gen/spire/api/types/entry.ts";
+import { visible } from "../../lib/visible.ts";
 import { idText, timeText } from "../wire.ts";
 
 const LABEL_COLUMN = 24;
@@ -24,7 +25,7 @@ export function entryText(entry: Entry): string {
     ...when(entry.additionalAttributes?.disableX509SvidPrefetch === true, "DisableX509SvidPrefetch", "true"),
     ...when(entry.additionalAttributes?.jwtSvidIncludeJti === true, "JwtSvidIncludeJti", "true"),
   ];
-  return `${lines.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${value}\n`).join("")}\n`;
+  return `${lines.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${visible(value)}\n`).join("")}\n`;
 }
 
 function when(shown: boolean, label: string, value: string): (readonly [string, string])[] {
