@@ -1,7 +1,9 @@
 #!/bin/sh
-# Compiles src/ to dist/ from scratch, so that nothing stale is left in it.
+# Checks the types and makes dist/ from src/, from scratch, so that nothing stale is left in it.
 set -eu
 cd "$(dirname "$0")/.."
+PATH=$PWD/node_modules/.bin:$PATH
+tsc -p tsconfig.build.json
 rm -rf dist
-node_modules/.bin/tsc -p tsconfig.build.json
+node scripts/bundle.ts
 touch dist/.built

@@ -78,7 +78,7 @@ ensure_wanted() {
 
 # Builds what is older than its sources.
 ensure_build() {
-  if [ ! -f dist/.built ] || [ -n "$(find src tsconfig.build.json package-lock.json -newer dist/.built -print -quit)" ]; then
+  if [ ! -f dist/.built ] || [ -n "$(find src scripts/bundle.ts tsconfig.build.json package-lock.json -newer dist/.built -print -quit)" ]; then
     step "compiling TypeScript" sh scripts/compile.sh || exit 1
   fi
   # Returns at once when the addon is newer than its sources.

@@ -72,6 +72,7 @@ test("runs without a compiler, and starts Node once", { timeout: 180_000 }, asyn
   const files = readdirSync(join(bin, "../holdfast"));
   expect(files.filter((name) => ["test", "bench", "scripts", "src", "node_modules"].includes(name))).toEqual([]);
   expect(existsSync(join(bin, "../holdfast/dist/cli/holdfast-agent.js"))).toBe(true);
+  expect(readFileSync(join(bin, "../holdfast/dist/THIRD-PARTY-NOTICES"), "utf8")).toMatch(/^@grpc\/grpc-js .*Apache/m);
   const env = { PATH: await barePath(folder.path) };
   const start = async (name: string, ...args: readonly string[]): Promise<Outcome> => {
     writeFileSync(starts, "");
