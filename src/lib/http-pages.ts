@@ -1,5 +1,5 @@
 /** A small HTTP listener for probes and metrics: fixed pages, GET only, bounded. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { AgentError } from "./errors.ts";
 import type { Logger } from "./log.ts";
@@ -37,7 +37,8 @@ export class HttpPages implements AsyncDisposable {
 
   constructor(options: HttpPagesOptions) {
     this.#options = options;
-    this.#server = createServer(
+    // An import would read every export of the module, and one of them loads an HTTP client of 5 MB.
+    this.#server = process.getBuiltinModule("node:http").createServer(
       { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
       (request, response) => {
         void this.#answer(request, response);
