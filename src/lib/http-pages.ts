@@ -38,7 +38,8 @@ export class HttpPages implements AsyncDisposable {
   constructor(options: HttpPagesOptions) {
     this.#options = options;
     // An import would read every export of the module, and one of them loads an HTTP client of 5 MB.
-    this.#server = process.getBuiltinModule("node:http").createServer(
+    const { createServer } = process.getBuiltinModule("node:http");
+    this.#server = createServer(
       { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS },
       (request, response) => {
         void this.#answer(request, response);
