@@ -1,32 +1,31 @@
 /** Whether the process behind an admin socket is one that may be believed. */
-import { statSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname, resolve } from "node:path";
-import { publicError } from "../lib/errors.ts";
+import { dirname } from "node:path";
+import { errorText, publicError } from "../lib/errors.ts";
 import type { PeerCredentialSource } from "../lib/native.ts";
+import { checkSocketFolder } from "../lib/rpc/unix-folder.ts";
 import { socketFd } from "../lib/socket-fd.ts";
 import { connectError } from "./connect-error.ts";
 
-const WRITABLE_BY_OTHERS = 0o022;
-
 /**
- * Connects to the socket and throws unless its listener runs as root or as ourselves; or as another user who
- * alone could have put the socket there, because nobody else may write to any folder above it. Without this
- * anybody could be first to create a folder in /tmp and answer for the server.
+ * Connects to the socket and throws `PERMISSION_DENIED` unless its listener runs as root or as ourselves; or as another
+ * user who alone could have put the socket there, because nobody else may write to any folder above it. Without this
+ * anybody could be first to create a folder in /tmp and answer for the server. Nobody else may be able to put another
+ * socket there afterwards, either: the call that follows is a connection of its own.
  */
 export async function assertTrustedListener(path: string, native: PeerCredentialSource): Promise<void> {
   const uid = await listenerUid(path, native);
-  const self = process.geteuid?.();
-  if (uid === 0 || uid === self) return;
-  for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {
-    const { uid: owner, mode } = statSync(folder);
-    if ((owner !== 0 && owner !== uid && owner !== self) || (mode & WRITABLE_BY_OTHERS) !== 0) {
-      throw publicError(
-        "PERMISSION_DENIED",
-        `${path} is served by uid ${uid}, which is neither root nor this user, and others may write to ${folder}; use a socket in a folder that only its owner may write to, such as /run/holdfast`,
-      );
-    }
-    if (folder === "/") return;
+  const self = process.geteuid?.() ?? 0;
+  const isOurs = uid === 0 || uid === self;
+  try {
+    checkSocketFolder(
+      // Not normalised: the kernel takes `link/..` for the folder above where the link leads.
+      dirname(path.startsWith("/") ? path : `${process.cwd()}/${path}`),
+      isOurs ? { uids: [self], sticky: true } : { uids: [self, uid], sticky: false },
+    );
+  } catch (error) {
+    const who = isOurs ? "" : ` is served by uid ${uid}, which is neither root nor this user, and`;
+    throw publicError("PERMISSION_DENIED", `${path}${who} cannot be trusted: ${errorText(error)}`, { cause: error });
   }
 }
 

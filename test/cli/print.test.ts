@@ -1,5 +1,6 @@
 /** What others chose is printed so that it can neither look like more lines nor steer the operator's terminal. */
 import { expect, test } from "vitest";
+import type { CommandRun } from "../../src/cli/command.ts";
 import { runProgram } from "../../src/cli/program.ts";
 import { agentText } from "../../src/cli/server/agent-print.ts";
 import { entryText } from "../../src/cli/server/entry-print.ts";
@@ -26,9 +27,9 @@ test("the hint and the selectors of an entry", () => {
 
 test("whatever a command prints", async () => {
   const context = fakeCliContext();
-  const run = async (_options: unknown, { out, err }: { out(text: string): void; err(text: string): void }) => {
-    out("one\n\ttwo\u001b[2J\n");
-    err("three\u009b\n");
+  const run: CommandRun = async (_options, inner) => {
+    inner.out("one\n\ttwo\u001b[2J\n");
+    inner.err("three\u009b\n");
     return 0;
   };
   const spec = {

@@ -9,6 +9,14 @@ const NEW_FOLDER_MODE = 0o755;
 /** As many links as the kernel follows. */
 const MOST_LINKS = 40;
 
+/** Who may own what the way to a socket leads through. */
+export interface TrustedOwners {
+  /** Users besides root. */
+  readonly uids: readonly number[];
+  /** Whether anybody may write to folders above, as to `/tmp`, if they are sticky: nobody can move away what is another's. */
+  readonly sticky: boolean;
+}
+
 /**
  * Makes the folder (mode 0755, whatever the umask) if it is missing, and checks it and the whole way to it: each folder
  * and each link that is passed. Throws `FAILED_PRECONDITION` naming the folder and the rule, also when it cannot be made.
@@ -19,12 +27,13 @@ const MOST_LINKS = 40;
  * is known to be such, or somebody could turn us elsewhere meanwhile.
  */
 export function prepareSocketFolder(folder: string, ownUid: number): void {
+  const owners: TrustedOwners = { uids: [ownUid], sticky: true };
   try {
     const missing: string[] = [];
     for (let path = folder; statSync(path, { throwIfNoEntry: false }) === undefined; path = dirname(path)) {
       missing.push(path);
     }
-    walk(missing.length === 0 ? folder : dirname(missing.at(-1) ?? folder), ownUid);
+    walk(missing.length === 0 ? folder : dirname(missing.at(-1) ?? folder), owners);
     for (const path of missing.reverse()) {
       mkdirSync(path, { mode: NEW_FOLDER_MODE });
       chmodSync(path, NEW_FOLDER_MODE);
@@ -37,18 +46,23 @@ export function prepareSocketFolder(folder: string, ownUid: number): void {
       cause: error,
     });
   }
-  const real = walk(folder, ownUid);
+  checkSocketFolder(folder, owners);
+}
+
+/** Checks a folder that is there, and the whole way to it. Throws `FAILED_PRECONDITION` naming the folder and the rule. */
+export function checkSocketFolder(folder: string, owners: TrustedOwners): void {
+  const real = walk(folder, owners);
   const stats = statSync(real);
   if (!stats.isDirectory()) throw refuse(folder, "is not a folder");
   if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) throw refuse(real, "is writable by others");
 }
 
 /** Goes to a path as the kernel does, checks all that it passes, and returns where it arrives. */
-function walk(path: string, ownUid: number): string {
+function walk(path: string, owners: TrustedOwners): string {
   const ahead = namesOf(path);
   let links = 0;
   let here = "/";
-  check(here, lstatSync(here), ownUid);
+  check(here, lstatSync(here), owners);
   for (let name = ahead.shift(); name !== undefined; name = ahead.shift()) {
     if (name === "..") {
       here = dirname(here);
@@ -56,7 +70,7 @@ function walk(path: string, ownUid: number): string {
     }
     const next = join(here, name);
     const stats = lstatSync(next);
-    check(next, stats, ownUid);
+    check(next, stats, owners);
     if (!stats.isSymbolicLink()) {
       here = next;
       continue;
@@ -73,11 +87,12 @@ function namesOf(path: string): string[] {
   return path.split("/").filter((name) => name !== "" && name !== ".");
 }
 
-function check(path: string, stats: Stats, ownUid: number): void {
-  if (stats.uid !== 0 && stats.uid !== ownUid) {
-    throw refuse(path, `is owned by uid ${stats.uid}, which is neither root nor this process`);
+function check(path: string, stats: Stats, { uids, sticky }: TrustedOwners): void {
+  if (stats.uid !== 0 && !uids.includes(stats.uid)) {
+    throw refuse(path, `is owned by uid ${stats.uid}, which is neither root nor uid ${uids.join(" or ")}`);
   }
-  if (stats.isDirectory() && (stats.mode & WRITABLE_BY_OTHERS) !== 0 && (stats.mode & STICKY) === 0) {
+  const isKept = sticky && (stats.mode & STICKY) !== 0;
+  if (stats.isDirectory() && (stats.mode & WRITABLE_BY_OTHERS) !== 0 && !isKept) {
     throw refuse(path, "is writable by others");
   }
 }
