@@ -13,6 +13,11 @@ import { FULL_ENTRY } from "./wire-entry.ts";
 export type EntryInput = Omit<RegistrationEntry, "entryId" | "revision" | "createdAt">;
 
 const MAX_HINT_BYTES = 1024;
+/** As many as a filter may name, so that every entry can be found. */
+const MAX_SELECTORS = 1_000;
+/** Of the greatest length they still fit into a certificate. */
+const MAX_DNS_NAMES = 200;
+const MAX_FEDERATED = 1_000;
 const MAX_ID_LENGTH = 255;
 const ENTRY_ID = /^[A-Za-z0-9._-]*$/;
 
@@ -33,10 +38,12 @@ export function entryFromMessage(
       spiffeId: parseInput("invalid spiffe ID", () => workloadIdFromMessage(trustDomain, message.spiffeId)),
     }),
     ...(mask.admin && { admin: message.admin }),
-    ...(mask.dnsNames && { dnsNames: unique(message.dnsNames.map(dnsName)) }),
+    ...(mask.dnsNames && { dnsNames: unique(few("DNS name list", message.dnsNames, MAX_DNS_NAMES).map(dnsName)) }),
     ...(mask.downstream && { downstream: message.downstream }),
     ...(mask.expiresAt && { expiresAt: expiry(message.expiresAt) }),
-    ...(mask.federatesWith && { federatesWith: unique(message.federatesWith.map(federatedTrustDomain)) }),
+    ...(mask.federatesWith && {
+      federatesWith: unique(few("federates_with", message.federatesWith, MAX_FEDERATED).map(federatedTrustDomain)),
+    }),
     ...(mask.selectors && { selectors: selectors(message) }),
     ...(mask.storeSvid && { storeSvid: message.storeSvid }),
     ...(mask.x509SvidTtl && { x509SvidTtl: ttl("x509_svid_ttl", message.x509SvidTtl) }),
@@ -79,7 +86,13 @@ export function checkEntryId(id: string): string {
 
 function selectors(message: Entry): readonly Selector[] {
   if (message.selectors.length === 0) throw publicError("INVALID_ARGUMENT", "selector list is empty");
-  return normalizeSelectors(selectorsFromMessage(message.selectors));
+  return normalizeSelectors(selectorsFromMessage(few("selector list", message.selectors, MAX_SELECTORS)));
+}
+
+/** The list, if it is no longer than that. */
+function few<T>(what: string, list: readonly T[], most: number): readonly T[] {
+  if (list.length > most) throw publicError("INVALID_ARGUMENT", `${what} has more than ${most} members`);
+  return list;
 }
 
 function dnsName(name: string): string {

@@ -128,6 +128,17 @@ describe("an entry", () => {
     ["a path with a space", { spiffeId: spiffeId("/x y") }, "path segment characters are limited"],
     ["an endless path", { spiffeId: spiffeId(`/${"x".repeat(3_000)}`) }, "SPIFFE ID is longer than"],
     ["no selectors", { selectors: [] }, "selector list is empty"],
+    [
+      "too many selectors",
+      { selectors: many((n) => ({ type: "a", value: `${n}` })) },
+      "selector list has more than 1000",
+    ],
+    ["too many DNS names", { dnsNames: many((n) => `a${n}.example`) }, "DNS name list has more than 200"],
+    [
+      "too many federated trust domains",
+      { federatesWith: many((n) => `a${n}.org`) },
+      "federates_with has more than 1000",
+    ],
     ["a selector without type", { selectors: [{ type: "", value: "x" }] }, "missing selector type"],
     ["a selector without value", { selectors: [{ type: "unix", value: "" }] }, "missing selector value"],
     ["a colon in a selector's type", { selectors: [{ type: "unix:uid", value: "1" }] }, "selector type contains ':'"],
@@ -400,3 +411,7 @@ test("each item of a batch has its line in the audit log, without selectors", as
   const [made] = await create(server, message({ spiffeId: spiffeId("/unnamed") }));
   expect(server.lines.at(-1)?.fields).toMatchObject({ entry_id: made?.entry?.id });
 });
+
+function many<T>(make: (index: number) => T): T[] {
+  return Array.from({ length: 1_001 }, (_, index) => make(index));
+}
