@@ -13,7 +13,7 @@ import {
   startAgent,
   startServer,
 } from "../lib/programs.ts";
-import { step, verify } from "./steps.ts";
+import { leftOut, step, summary, verify } from "./steps.ts";
 import { fetchOnce, findPython, type Interpreters, installClient, Watcher } from "./workload.ts";
 
 /** Seconds; short, so that a rotation falls into the demo. */
@@ -37,9 +37,7 @@ let server: Daemon;
 try {
   await demo();
   if (keep) await leaveRunning();
-  console.log(
-    `\nEvery step was verified.${keep ? "" : " Run it with -- --keep to leave it running and try it yourself."}`,
-  );
+  else console.log(`\n${summary()} Run it with -- --keep to leave it running and try it yourself.`);
 } catch {
   console.log("\nThe demo failed. The ends of the logs:");
   for (const daemon of daemons) console.log(`--- ${daemon.name}\n${daemon.log().split("\n").slice(-12).join("\n")}`);
@@ -126,7 +124,7 @@ async function demo(): Promise<void> {
   });
 
   await step("The same program, another user", async () => {
-    if (uid !== 0) return "left out: only root can start a process as another user";
+    if (uid !== 0) return leftOut("only root can start a process as another user");
     const event = await fetchOnce(client.registered, client.env, site.agentSocket, NOBODY);
     verify(
       event.event === "refused" && isDenied(event.reason),
@@ -188,7 +186,7 @@ function isDenied(reason: string | undefined): boolean {
 
 async function leaveRunning(): Promise<void> {
   console.log(`
-It is running. In another terminal:
+${summary()} It is running. In another terminal:
 
   # the workload's identity, by a stock client
   PYTHONPATH=${client.env.PYTHONPATH} ${client.registered} ${join(import.meta.dirname, "client.py")} fetch ${site.agentSocket}
@@ -205,8 +203,13 @@ It is running. In another terminal:
 Logs: ${join(folder, "server.log")}, ${join(folder, "agent.log")}
 Ctrl-C ends it and removes the folder.`);
   await new Promise<void>((resolve) => {
-    process.once("SIGINT", () => resolve());
-    process.once("SIGTERM", () => resolve());
-    setInterval(() => {}, 2 ** 30);
+    // Signal handlers alone do not keep Node running.
+    const hold = setInterval(() => {}, 2 ** 30);
+    const stop = (): void => {
+      clearInterval(hold);
+      resolve();
+    };
+    process.once("SIGINT", stop);
+    process.once("SIGTERM", stop);
   });
 }

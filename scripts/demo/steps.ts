@@ -13,10 +13,34 @@ export function verify(condition: boolean, otherwise: string): asserts condition
   if (!condition) throw new StepFailed(otherwise);
 }
 
+/** A step that cannot be shown on this machine, and why. */
+export class LeftOut {
+  readonly why: string;
+
+  constructor(why: string) {
+    this.why = why;
+  }
+}
+
+/** For a step that this machine cannot show. */
+export function leftOut(why: string): LeftOut {
+  return new LeftOut(why);
+}
+
 let number = 0;
+let omitted = 0;
+
+/** How it went, for the end. */
+export function summary(): string {
+  if (omitted === 0) return "Every step was verified.";
+  return `${number - omitted} steps were verified, ${omitted} was left out.`;
+}
 
 /** Runs a step; its result says in one line what was seen. */
-export async function step(title: string, work: (say: (line: string) => void) => Promise<string>): Promise<void> {
+export async function step(
+  title: string,
+  work: (say: (line: string) => void) => Promise<string | LeftOut>,
+): Promise<void> {
   number++;
   console.log(`\n${paint(1, `${number}. ${title}`)}`);
   const started = Date.now();
@@ -32,6 +56,11 @@ export async function step(title: string, work: (say: (line: string) => void) =>
       console.log(`   ${line}`);
     });
     clear();
+    if (seen instanceof LeftOut) {
+      omitted++;
+      console.log(`   – left out: ${seen.why}`);
+      return;
+    }
     console.log(`   ${paint(32, "✓")} ${seen}`);
   } catch (error) {
     clear();

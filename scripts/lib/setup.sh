@@ -81,6 +81,7 @@ ensure_build() {
   if [ ! -f dist/.built ] || [ -n "$(find src scripts/bundle.ts tsconfig.build.json package-lock.json -newer dist/.built -print -quit)" ]; then
     step "compiling TypeScript" sh scripts/compile.sh || exit 1
   fi
-  # Returns at once when the addon is newer than its sources.
-  step "compiling the native addon" sh native/build.sh || exit 1
+  if [ ! -f native/build/holdfast.node ] || [ -n "$(find native -maxdepth 1 -type f -newer native/build/holdfast.node -print -quit)" ]; then
+    step "compiling the native addon" sh native/build.sh || exit 1
+  fi
 }

@@ -6,7 +6,12 @@ import { runProgram } from "./program.ts";
 import { packageVersion } from "./version.ts";
 
 /** Runs a program to its end and sets the exit status of the process. A second SIGINT or SIGTERM ends it at once. */
-export async function main(program: string, about: string, commands: readonly CommandSpec[]): Promise<void> {
+export async function main(
+  program: string,
+  about: string,
+  commands: readonly CommandSpec[],
+  notInThisVersion: readonly (readonly string[])[],
+): Promise<void> {
   // Without a listener Node would open a debugger on a TCP port for it, which every user of the host could speak to.
   process.on("SIGUSR1", () => {});
   const controller = new AbortController();
@@ -20,7 +25,12 @@ export async function main(program: string, about: string, commands: readonly Co
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
   });
-  const spec = { about, version: packageVersion(), commands: [...commands, completionCommand(program, commands)] };
+  const spec = {
+    about,
+    version: packageVersion(),
+    commands: [...commands, completionCommand(program, commands)],
+    notInThisVersion,
+  };
   process.exitCode = await runProgram(spec, process.argv.slice(2), {
     program,
     env: process.env,

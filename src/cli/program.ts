@@ -11,6 +11,8 @@ export interface ProgramSpec {
   readonly about: string;
   readonly version: string;
   readonly commands: readonly CommandSpec[];
+  /** Commands of SPIRE's that this version does not have, such as `["jwt", "mint"]`. */
+  readonly notInThisVersion?: readonly (readonly string[])[];
 }
 
 /** Runs `argv` (without node and script) and resolves to the exit status. Never throws for wrong use or expected failures. */
@@ -26,22 +28,47 @@ export async function runProgram(spec: ProgramSpec, argv: readonly string[], giv
     status = code;
   });
   try {
+    refuseMissing(spec, argv);
     await root.parseAsync(normalizeFor(spec, argv), { from: "user" });
     return status;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
-    if (error instanceof UsageError) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (error instanceof CommanderError || error instanceof UsageError) {
       context.err(
-        `Error: ${error.message}\nTry '${context.program} ${argv
-          .filter((word) => !word.startsWith("-"))
-          .slice(0, 2)
-          .join(" ")} -h'.\n`,
+        `Error: ${usageText(error)}\nTry '${[context.program, ...commandWords(spec, argv), "-h"].join(" ")}'.\n`,
       );
       return 1;
     }
     context.err(`Error: ${errorText(error)}\n`);
     return 1;
   }
+}
+
+/** SPIRE's users type SPIRE's commands: better told that one is missing than that it is misspelt. */
+function refuseMissing(spec: ProgramSpec, argv: readonly string[]): void {
+  const words = argv.filter((word) => !word.startsWith("-"));
+  const missing = spec.notInThisVersion?.find((path) => path.every((word, index) => words[index] === word));
+  if (missing !== undefined)
+    throw new UsageError(`'${missing.join(" ")}' is a command of SPIRE's that this version does not have`);
+}
+
+/** The parser speaks of `--flag`; the help, and whoever typed it, of `-flag`. */
+function usageText(error: Error): string {
+  return error.message
+    .replace(/^error: /, "")
+    .replace(/--(?=[A-Za-z])/g, "-")
+    .replace(/\n\((.*)\)$/s, " ($1)");
+}
+
+/** The words at the beginning that name a command or group of the program. */
+function commandWords(spec: ProgramSpec, argv: readonly string[]): string[] {
+  const words: string[] = [];
+  for (const word of argv) {
+    const longer = [...words, word];
+    if (!spec.commands.some(({ path }) => longer.every((part, index) => path[index] === part))) break;
+    words.push(word);
+  }
+  return words;
 }
 
 function build(spec: ProgramSpec, context: CliContext, done: (status: number) => void): Command {
@@ -97,7 +124,8 @@ function configure(command: Command, context: CliContext, help: () => string): C
       // A flag belongs to the command that it follows, also where a command is a group too.
       .enablePositionalOptions()
       .allowExcessArguments(false)
-      .configureOutput({ writeOut: (text) => context.out(text), writeErr: (text) => context.err(text) })
+      // Errors are told once, in one form, by whoever called.
+      .configureOutput({ writeOut: (text) => context.out(text), writeErr: () => {} })
       .configureHelp({ formatHelp: help })
       .helpCommand(false)
       .helpOption("-h, --help", "show the help")

@@ -100,6 +100,9 @@ function metadataOf(options: CallOptions): Metadata {
 export function rpcError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error("call failed");
   const { code, details } = error as Partial<ServiceError>;
+  // grpc-js adds where in its own works the time went.
+  if (code === GrpcCode.DEADLINE_EXCEEDED)
+    return new RpcError(code, "no answer in time: the program may be waiting for its server");
   return typeof code === "number" ? new RpcError(code, details ?? error.message) : error;
 }
 

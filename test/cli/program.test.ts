@@ -52,7 +52,10 @@ test("a group may be a command too", async () => {
 
 describe("wrong use exits with 1 and says what is wrong", () => {
   test.each([
-    [["run", "-spifeID", "a"], "Did you mean --spiffeID?"],
+    [
+      ["run", "-spifeID", "a"],
+      "Error: unknown option '-spifeID' (Did you mean -spiffeID?)\nTry 'holdfast-test run -h'.",
+    ],
     [["nosuch"], "unknown command 'nosuch'"],
     [["run", "extra"], "too many arguments"],
     [["api", "fetch", "jwt"], "unknown command 'jwt' after api fetch"],
@@ -102,6 +105,13 @@ test("help is a man page on standard output", async () => {
     expect(context.stdout).toMatch(new RegExp(`^${title}$`, "m"));
   expect(context.stdout).toContain("    -spiffeID <id>\n        An ID.");
   expect(context.stderr).toBe("");
+});
+
+test("a command of SPIRE's that is not there yet is told from a misspelt one", async () => {
+  const context = fakeCliContext();
+  const spec = { ...program(async () => 0), notInThisVersion: [["jwt"]] };
+  expect(await runProgram(spec, ["jwt", "mint", "-audience", "x"], context)).toBe(1);
+  expect(context.stderr).toContain("'jwt' is a command of SPIRE's that this version does not have");
 });
 
 test("the version", async () => {

@@ -44,6 +44,14 @@ const FETCH_OPTIONS: readonly OptionSpec[] = [
   OUTPUT_OPTION,
 ];
 
+/** SPIRE's other commands. */
+export const AGENT_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
+  ["api", "fetch", "jwt"],
+  ["api", "validate"],
+  ["debug"],
+  ["logger"],
+];
+
 /** All commands. Each loads its code when it runs. */
 export const AGENT_COMMANDS: readonly CommandSpec[] = [
   {

@@ -18,10 +18,11 @@ export const run: CommandRun = async (options, context) => {
       context.out("Agent is healthy.\n");
       return 0;
     }
-    context.err("Agent is unhealthy: the agent is not serving\n");
+    context.err("Agent is unhealthy: the agent is not serving; its log and its health page say what it waits for\n");
   } catch (error) {
     if (verbose) context.err(`Failed to check health: ${errorText(error)}\n`);
     context.err("Agent is unhealthy: unable to determine health\n");
+    if (!verbose) context.err("Run it with -verbose to see why.\n");
   }
   return 1;
 };

@@ -27,6 +27,20 @@ const RUN_OPTIONS: readonly OptionSpec[] = [
   ...LOG_OPTIONS,
 ];
 
+/** SPIRE's other commands. */
+export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
+  ["bundle", "list"],
+  ["bundle", "set"],
+  ["bundle", "delete"],
+  ["bundle", "count"],
+  ["jwt"],
+  ["localauthority"],
+  ["upstreamauthority"],
+  ["federation"],
+  ["debug"],
+  ["logger"],
+];
+
 /** All commands. Each loads its code when it runs. */
 export const SERVER_COMMANDS: readonly CommandSpec[] = [
   {

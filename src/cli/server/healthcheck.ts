@@ -20,6 +20,7 @@ export const run: CommandRun = async (options, context) => {
   } catch (error) {
     if (verbose) context.err(`Failed to check health: ${errorText(error)}\n`);
     context.err("Error: server is unhealthy: unable to determine health\n");
+    if (!verbose) context.err("Run it with -verbose to see why.\n");
   }
   return 1;
 };
