@@ -74,9 +74,17 @@ export function keyInput(
 
 /** The AlgorithmIdentifier of an algorithm that we make: no parameters for ECDSA, NULL for RSA PKCS#1. */
 export function encodeAlgorithm(algorithm: SigningAlgorithm): Uint8Array {
-  const { oid: type, scheme } = PROFILES[algorithm];
-  return scheme === "ecdsa" ? sequence(oid(type)) : sequence(oid(type), NULL);
+  return ENCODED[algorithm];
 }
+
+const ENCODED: Readonly<Record<SigningAlgorithm, Uint8Array>> = {
+  "ecdsa-sha256": sequence(oid(Oid.ecdsaWithSha256)),
+  "ecdsa-sha384": sequence(oid(Oid.ecdsaWithSha384)),
+  "ecdsa-sha512": sequence(oid(Oid.ecdsaWithSha512)),
+  "rsa-sha256": sequence(oid(Oid.sha256WithRsa), NULL),
+  "rsa-sha384": sequence(oid(Oid.sha384WithRsa), NULL),
+  "rsa-sha512": sequence(oid(Oid.sha512WithRsa), NULL),
+};
 
 /**
  * Reads an AlgorithmIdentifier; `undefined` when the algorithm, or its parameters, are not allow-listed. Throws

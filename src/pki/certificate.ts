@@ -109,7 +109,8 @@ function readTbs(tbs: Uint8Array, { der, algorithm, signature }: Envelope): Cert
     const subject = readName(inner);
     const spki = inner.whole(Tag.SEQUENCE);
     // 4.1.2.8: unique identifiers are obsolete, and not used
-    for (const tag of [contextPrimitive(1), contextPrimitive(2)]) if (inner.peek() === tag) inner.any();
+    if (inner.peek() === contextPrimitive(1)) inner.any();
+    if (inner.peek() === contextPrimitive(2)) inner.any();
     const extensions = inner.optional(contextConstructed(3), readExtensions) ?? [];
     if (extensions.length > 0 && version !== 3) throw malformed("extensions need version 3 (RFC 5280 4.1.2.1)");
     let publicKey: KeyObject | undefined;

@@ -57,12 +57,15 @@ const MAX_COMMON_NAME = 64;
 const MAX_SERIAL_BYTES = 19;
 /** The last second that a certificate can express (RFC 5280 4.1.2.5). */
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
-const LEAF_EXTENSIONS: readonly Uint8Array[] = [
+/** What never changes is written once: extensions side by side, version 3 and the usual subject. */
+const LEAF_EXTENSIONS: Uint8Array = Buffer.concat([
   keyUsage("digitalSignature", "keyEncipherment", "keyAgreement"),
   extKeyUsage(Oid.serverAuth, Oid.clientAuth),
   basicConstraints(false),
-];
-const CA_EXTENSIONS: readonly Uint8Array[] = [keyUsage("keyCertSign", "cRLSign"), basicConstraints(true)];
+]);
+const CA_EXTENSIONS: Uint8Array = Buffer.concat([keyUsage("keyCertSign", "cRLSign"), basicConstraints(true)]);
+const VERSION_3 = tlv(contextConstructed(0), small(2));
+const ENCODED_DEFAULT_SUBJECT = encodeName(DEFAULT_SUBJECT);
 /** A SEQUENCE without content. */
 const EMPTY_NAME_BYTES = 2;
 const DNS_NAME = /^[\x21-\x7e]{1,253}$/;
@@ -85,14 +88,10 @@ export async function issueX509Svid(
   const dnsNames = leaf.dnsNames ?? [];
   if (pathOf(leaf.spiffeId) === "") throw refused("an X509-SVID needs an ID with a path (X509-SVID 3.1)");
   if (!dnsNames.every((name) => DNS_NAME.test(name))) throw refused("bad DNS name");
-  const [commonName] = dnsNames;
-  const subject = encodeName({
-    ...(leaf.subject ?? DEFAULT_SUBJECT),
-    ...(commonName !== undefined && commonName.length <= MAX_COMMON_NAME ? { commonName } : {}),
-  });
+  const subject = encodeLeafSubject(leaf.subject, dnsNames[0]);
   // X509-SVID 3.1, RFC 5280 4.1.2.6: an empty subject makes the alternative names critical
   const names = subjectAltName(dnsNames, [leaf.spiffeId], subject.length === EMPTY_NAME_BYTES);
-  return await issueBelow(ca, leaf, subject, [...LEAF_EXTENSIONS, names]);
+  return await issueBelow(ca, leaf, subject, [LEAF_EXTENSIONS, names]);
 }
 
 /** Issues a CA certificate below `ca`, for a downstream server's key. Throws as `issueX509Svid`. */
@@ -114,7 +113,7 @@ export async function selfSignCa(
   const name = encodeCaSubject(o.subject, o.serial);
   const spki = o.signer.publicKeySpki;
   const terms = { serial: o.serial, notBefore: o.notBefore, notAfter: o.notAfter };
-  const issuer = { name, keyId: subjectKeyId(spki), signer: o.signer };
+  const issuer = { name, authorityKeyId: authorityKeyIdentifier(subjectKeyId(spki)), signer: o.signer };
   return await sign(issuer, { ...terms, spki, subject: name, extensions: caExtensions(o.trustDomain) });
 }
 
@@ -128,7 +127,8 @@ export function randomSerial(random: Random): Uint8Array {
 
 interface Issuer {
   readonly name: Uint8Array;
-  readonly keyId: Uint8Array;
+  /** The extension that names the issuer's key. */
+  readonly authorityKeyId: Uint8Array;
   readonly signer: CertificateSigner;
 }
 
@@ -151,7 +151,7 @@ async function issueBelow(
   if (Buffer.compare(parent.spki, ca.signer.publicKeySpki) !== 0) {
     throw new AgentError("INTERNAL", "the CA certificate is not of the signing key");
   }
-  const issuer = { name: parent.name, keyId: parent.keyId, signer: ca.signer };
+  const issuer = { name: parent.name, authorityKeyId: parent.authorityKeyId, signer: ca.signer };
   const notAfter = Math.min(o.notAfter, ca.notAfter, parent.notAfter);
   return await sign(issuer, { serial: o.serial, notBefore: o.notBefore, notAfter, spki: o.spki, subject, extensions });
 }
@@ -159,7 +159,7 @@ async function issueBelow(
 /** What a CA certificate gives to those below it. */
 interface Parent {
   readonly name: Uint8Array;
-  readonly keyId: Uint8Array;
+  readonly authorityKeyId: Uint8Array;
   readonly spki: Uint8Array;
   readonly notAfter: number;
 }
@@ -171,19 +171,20 @@ function parentOf(certificate: Der): Parent {
   const known = PARENTS.get(certificate);
   if (known !== undefined) return known;
   const { subject, spki, subjectKeyId: keyId, notAfter } = parseCertificate(certificate);
-  const parent = { name: subject.der, keyId: keyId ?? subjectKeyId(spki), spki, notAfter };
+  const authorityKeyId = authorityKeyIdentifier(keyId ?? subjectKeyId(spki));
+  const parent = { name: subject.der, authorityKeyId, spki, notAfter };
   PARENTS.set(certificate, parent);
   return parent;
 }
 
-async function sign({ name, keyId, signer }: Issuer, o: Contents): Promise<Der> {
+async function sign({ name, authorityKeyId, signer }: Issuer, o: Contents): Promise<Der> {
   if (!(o.notBefore >= 0 && o.notAfter <= LAST_TIME)) throw refused("the validity is outside of 1970 to 9999");
   if (!(o.notBefore < o.notAfter)) throw refused("the certificate would have expired before it is valid");
   if (o.serial.length > MAX_SERIAL_BYTES || !o.serial.some((byte) => byte !== 0)) throw refused("bad serial number");
-  const extensions = [...o.extensions, subjectKeyIdentifier(subjectKeyId(o.spki)), authorityKeyIdentifier(keyId)];
+  const extensions = [...o.extensions, subjectKeyIdentifier(subjectKeyId(o.spki)), authorityKeyId];
   const algorithm = encodeAlgorithm(signer.algorithm);
   const tbs = sequence(
-    tlv(contextConstructed(0), small(2)),
+    VERSION_3,
     unsigned(o.serial),
     algorithm,
     name,
@@ -196,7 +197,13 @@ async function sign({ name, keyId, signer }: Issuer, o: Contents): Promise<Der> 
 }
 
 function caExtensions(trustDomain: TrustDomain): readonly Uint8Array[] {
-  return [...CA_EXTENSIONS, subjectAltName([], [trustDomainId(trustDomain)])];
+  return [CA_EXTENSIONS, subjectAltName([], [trustDomainId(trustDomain)])];
+}
+
+function encodeLeafSubject(subject: Name | undefined, firstDnsName: string | undefined): Uint8Array {
+  const commonName = firstDnsName !== undefined && firstDnsName.length <= MAX_COMMON_NAME ? firstDnsName : undefined;
+  if (subject === undefined && commonName === undefined) return ENCODED_DEFAULT_SUBJECT;
+  return encodeName({ ...(subject ?? DEFAULT_SUBJECT), ...(commonName !== undefined && { commonName }) });
 }
 
 function encodeCaSubject(subject: CaSubject, serial: Uint8Array): Uint8Array {

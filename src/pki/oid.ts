@@ -55,6 +55,19 @@ const MAX_OID_BYTES = 64;
 /** The dotted form of an identifier's content. Throws `MALFORMED`. */
 export function decodeOid(content: Uint8Array): string {
   if (content.length === 0 || content.length > MAX_OID_BYTES) throw malformed("bad object identifier length");
+  return KNOWN.get(keyOf(content)) ?? decodeArcs(content);
+}
+
+/** The identifiers above by their content: every certificate has a dozen of them. */
+const KNOWN: ReadonlyMap<string, string> = new Map(
+  Object.values(Oid).map((dotted) => [keyOf(encodeOid(dotted)), dotted]),
+);
+
+function keyOf(content: Uint8Array): string {
+  return Buffer.from(content.buffer, content.byteOffset, content.length).toString("latin1");
+}
+
+function decodeArcs(content: Uint8Array): string {
   let text = "";
   // A number while it fits, a bigint for the rare arc that is a UUID.
   let arc: number | bigint = 0;

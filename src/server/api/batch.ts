@@ -40,15 +40,19 @@ export function done<T>(value?: T, audit: LogFields = {}): ItemOutcome<T> {
   return value === undefined ? { status: OK, audit } : { status: OK, value, audit };
 }
 
-/** Items of a batch that are worked on at a time: enough to share commits and to keep the signing threads busy. */
+/** Items of a batch that are worked on at a time: enough to share commits. */
 const ABREAST = 64;
 
-/** Runs the items some at a time, started in order; results are in order. */
-export async function mapItems<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+/** Runs the items some at a time, started in order; results are in order. Others get a turn after every `abreast`. */
+export async function mapItems<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  abreast: number = ABREAST,
+): Promise<R[]> {
   const results: R[] = [];
-  for (let start = 0; start < items.length; start += ABREAST) {
+  for (let start = 0; start < items.length; start += abreast) {
     if (start > 0) await turn();
-    results.push(...(await Promise.all(items.slice(start, start + ABREAST).map(work))));
+    results.push(...(await Promise.all(items.slice(start, start + abreast).map(work))));
   }
   return results;
 }

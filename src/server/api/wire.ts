@@ -101,7 +101,7 @@ export function federatesWithFromMessage(match: FederatesWithMatch): {
 export function svidToMessage(id: SpiffeId, issued: IssuedSvid): X509SVID {
   return {
     id: idToMessage(id),
-    certChain: issued.chain.map((certificate) => new Uint8Array(certificate)),
+    certChain: [...issued.chain],
     expiresAt: BigInt(Math.floor(issued.notAfter / 1000)),
     hint: "",
   };
