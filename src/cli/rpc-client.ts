@@ -99,16 +99,9 @@ function metadataOf(options: CallOptions): Metadata {
 /** What grpc-js reports, without its `14 UNAVAILABLE:` prefix. */
 export function rpcError(error: unknown): Error {
   if (!(error instanceof Error)) return new Error("call failed");
-  const { code, details } = error as Partial<ServiceError>;
+  const { code, details } = error as { readonly code?: unknown; readonly details?: string };
+  if (typeof code !== "number") return error;
   // grpc-js adds where in its own works the time went.
-  if (code === GrpcCode.DEADLINE_EXCEEDED)
-    return new RpcError(code, "no answer in time: the program may be waiting for its server");
-  return typeof code === "number" ? new RpcError(code, details ?? error.message) : error;
-}
-
-/** Whether the call failed because nobody answered in time. */
-export function isUnreachable(error: unknown): boolean {
-  return (
-    error instanceof RpcError && (error.code === GrpcCode.UNAVAILABLE || error.code === GrpcCode.DEADLINE_EXCEEDED)
-  );
+  const late = "no answer in time: the program may be waiting for its server";
+  return new RpcError(code, code === GrpcCode.DEADLINE_EXCEEDED ? late : (details ?? error.message));
 }
