@@ -5,6 +5,21 @@ import { idToMessage } from "./wire.ts";
 
 /** Every field. */
 export const FULL_ENTRY: EntryMask = allTrue(EntryMask.fromPartial({}));
+const MASK_FIELDS = Object.keys(FULL_ENTRY) as readonly (keyof EntryMask)[];
+
+/** What agents ask for, SPIRE's and ours. */
+const AGENT_ENTRY = EntryMask.fromPartial({
+  spiffeId: true,
+  selectors: true,
+  federatesWith: true,
+  admin: true,
+  downstream: true,
+  revisionNumber: true,
+  storeSvid: true,
+  hint: true,
+  createdAt: true,
+  additionalAttributes: true,
+});
 
 /** Writes an entry; without a mask all of it, with one the ID and what the mask names. */
 export function entryToMessage(entry: RegistrationEntry, mask: EntryMask = FULL_ENTRY): Entry {
@@ -39,7 +54,9 @@ function attributesOf(entry: RegistrationEntry): Entry["additionalAttributes"] {
  * as itself after a restart. Keyed by the entry object, which the index replaces with each revision.
  */
 export class EntryEncoder {
-  readonly #byMask = new Map<string, WeakMap<RegistrationEntry, Uint8Array>>();
+  readonly #byMask = new Map(
+    [FULL_ENTRY, AGENT_ENTRY].map((mask) => [keyOf(mask), new WeakMap<RegistrationEntry, Uint8Array>()]),
+  );
 
   /** The encoded entry. The bytes are shared and must not be changed. */
   encode(entry: RegistrationEntry, mask: EntryMask = FULL_ENTRY): Uint8Array {
@@ -51,9 +68,9 @@ export class EntryEncoder {
     return bytes;
   }
 
-  /** Callers choose the mask, so only the first few are worth remembering. */
+  /** Callers choose the mask: besides those that agents have, the first few are remembered, and nobody can spoil more. */
   #cache(mask: EntryMask): WeakMap<RegistrationEntry, Uint8Array> | undefined {
-    const key = MASK_FIELDS.map((field) => (mask[field] ? "1" : "0")).join("");
+    const key = keyOf(mask);
     const known = this.#byMask.get(key);
     if (known !== undefined || this.#byMask.size >= MAX_MASKS) return known;
     const made = new WeakMap<RegistrationEntry, Uint8Array>();
@@ -63,7 +80,10 @@ export class EntryEncoder {
 }
 
 const MAX_MASKS = 8;
-const MASK_FIELDS = Object.keys(FULL_ENTRY) as readonly (keyof EntryMask)[];
+
+function keyOf(mask: EntryMask): string {
+  return MASK_FIELDS.map((field) => (mask[field] ? "1" : "0")).join("");
+}
 
 function allTrue(mask: EntryMask): EntryMask {
   return Object.fromEntries(Object.keys(mask).map((field) => [field, true])) as unknown as EntryMask;
