@@ -1,12 +1,5 @@
 /** Calls services on a local Unix socket from the command line. */
-import {
-  Client,
-  type ClientReadableStream,
-  credentials,
-  Metadata,
-  type MethodDefinition,
-  type ServiceError,
-} from "@grpc/grpc-js";
+import { Client, type ClientReadableStream, credentials, Metadata, type MethodDefinition } from "@grpc/grpc-js";
 import { GrpcCode, grpcCodeName } from "../lib/grpc-status.ts";
 import { connectError } from "./connect-error.ts";
 
