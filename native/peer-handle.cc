@@ -67,6 +67,16 @@ Failure PeerHandle::NeedFolder() {
   return {"the process has exited", ESRCH};
 }
 
+bool PeerHandle::MatchesMemory() const {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  if (folder_.Owner(&uid, &gid) || uid != uid_ || gid != gid_) return false;
+  FileId now;
+  const Failure failure = folder_.IdentifyExecutable(&now);
+  if (failure) return failure.error == EACCES && memory_ == Memory::kHidden;
+  return memory_ == Memory::kFile && now == executed_;
+}
+
 void PeerHandle::Unwatch(napi_env env) {
   if (watch_id_ == 0) return;
   peers_->watched.erase(watch_id_);
@@ -179,6 +189,28 @@ napi_value PeerHandle::ReadExecutable(napi_env env, napi_value) {
   return made ? object : nullptr;
 }
 
+napi_value PeerHandle::RememberExecutable(napi_env env, napi_value) {
+  memory_ = Memory::kNone;
+  if (const Failure failure = NeedFolder()) return Throw(env, failure);
+  const Failure failure = folder_.IdentifyExecutable(&executed_);
+  if (failure && failure.error != EACCES) return Throw(env, failure);
+  memory_ = failure ? Memory::kHidden : Memory::kFile;
+  napi_value value = nullptr;
+  return Ok(env, napi_get_boolean(env, memory_ == Memory::kFile, &value)) ? value : nullptr;
+}
+
+napi_value PeerHandle::IsUnchanged(napi_env env, napi_value) {
+  const bool was_open = folder_.open();
+  bool unchanged = false;
+  if (!closed_ && memory_ != Memory::kNone && (was_open || !ProcFolder::Open(root_, pid_, &folder_))) {
+    // Alive after all was read: so the folder, too, was the peer's when it was opened.
+    unchanged = MatchesMemory() && Alive();
+  }
+  if (!was_open) folder_.Close();
+  napi_value value = nullptr;
+  return Ok(env, napi_get_boolean(env, unchanged, &value)) ? value : nullptr;
+}
+
 napi_value PeerHandle::OpenExecutable(napi_env env, napi_value) {
   Failure failure = NeedFolder();
   Fd folder;
@@ -274,6 +306,8 @@ bool PeerHandle::Define(napi_env env, PeerEnv* peers) {
       method("onExit", Call<&PeerHandle::OnExit>),
       method("owner", Call<&PeerHandle::ReadOwner>),
       method("executable", Call<&PeerHandle::ReadExecutable>),
+      method("rememberExecutable", Call<&PeerHandle::RememberExecutable>),
+      method("isUnchanged", Call<&PeerHandle::IsUnchanged>),
       method("openExecutable", Call<&PeerHandle::OpenExecutable>),
       method("readProc", Call<&PeerHandle::ReadProc>),
       method("releaseProc", Call<&PeerHandle::ReleaseProc>),

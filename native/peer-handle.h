@@ -26,6 +26,11 @@ class PeerHandle {
              uint64_t start_time);
 
   bool Alive() const;
+  // Sets who connected, for Unchanged.
+  void SetOwner(uid_t uid, gid_t gid) {
+    uid_ = uid;
+    gid_ = gid;
+  }
   // Makes the JavaScript object, which owns the handle from then on; nullptr with an exception pending on failure.
   static napi_value Wrap(napi_env env, std::unique_ptr<PeerHandle> handle);
   // Calls the callback of onExit. False if scripts can no longer run.
@@ -43,11 +48,15 @@ class PeerHandle {
   napi_value ReadOwner(napi_env env, napi_value);
   napi_value ReadExecutable(napi_env env, napi_value);
   napi_value OpenExecutable(napi_env env, napi_value);
+  napi_value RememberExecutable(napi_env env, napi_value);
+  napi_value IsUnchanged(napi_env env, napi_value);
   napi_value ReadProc(napi_env env, napi_value name);
   napi_value ReleaseProc(napi_env env, napi_value);
   napi_value Close(napi_env env, napi_value);
 
   Failure NeedFolder();
+  // Whether the process of the open folder is of the owner and executes what is remembered.
+  bool MatchesMemory() const;
   // Takes the watch back: no callback after this.
   void Unwatch(napi_env env);
   void CloseAll(napi_env env);
@@ -56,6 +65,10 @@ class PeerHandle {
   const std::shared_ptr<ProcRoot> root_;
   const PeerKind kind_;
   const pid_t pid_;
+  uid_t uid_ = static_cast<uid_t>(-1);  // who connected; by default nobody
+  gid_t gid_ = static_cast<gid_t>(-1);
+  enum class Memory { kNone, kFile, kHidden } memory_ = Memory::kNone;
+  FileId executed_;  // when `memory_` is a file
   bool closed_ = false;
   bool asked_for_exit_ = false;
   Fd pidfd_;                 // of the pidfd kinds

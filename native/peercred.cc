@@ -168,6 +168,7 @@ napi_value PeerCredentials(napi_env env, napi_callback_info info) {
   if (const Failure failure = peers->Root(proc_root, &root)) return Throw(env, failure);
   if (const Failure failure = MakeHandle(fd, peer, force, peers, root, &handle)) return Throw(env, failure);
   if (!handle->Alive()) return Throw(env, {"the peer has exited", ESRCH});
+  handle->SetOwner(peer.uid, peer.gid);
   if (const Failure failure = ReadGroups(fd, &groups)) return Throw(env, failure);
 
   napi_value result = nullptr;

@@ -137,9 +137,14 @@ Failure ProcFolder::Open(const std::shared_ptr<ProcRoot>& root, pid_t pid, ProcF
 }
 
 Failure ProcFolder::Read(const char* name, size_t limit, std::string* out) const {
-  // One byte more than the limit tells a file of just that size from a longer one.
-  out->resize(limit + 1);
-  const ssize_t length = ReadUpTo(fd(), name, out->data(), out->size());
+  // Most are short: they should not cost a big buffer. One byte more than the limit tells a file of just that size
+  // from a longer one.
+  out->resize(kSmallFile);
+  ssize_t length = ReadUpTo(fd(), name, out->data(), out->size());
+  if (length == static_cast<ssize_t>(kSmallFile)) {
+    out->resize(limit + 1);
+    length = ReadUpTo(fd(), name, out->data(), out->size());
+  }
   if (length < 0) return {"read a file of /proc/<pid>", errno};
   if (static_cast<size_t>(length) > limit) return {"read a file of /proc/<pid>", EFBIG};
   out->resize(static_cast<size_t>(length));
@@ -198,6 +203,16 @@ Failure ProcFolder::ReadExecutable(Executable* out) const {
   out->mtime_ns = Nanoseconds(info.stx_mtime);
   out->ctime_ns = Nanoseconds(info.stx_ctime);
   out->path.assign(path, static_cast<size_t>(length));
+  return {};
+}
+
+Failure ProcFolder::IdentifyExecutable(FileId* out) const {
+  struct statx info = {};
+  // As above: follows the link without asking the file's own file system.
+  if (statx(fd(), "exe", AT_STATX_DONT_SYNC, STATX_INO, &info) != 0) return ExecutableFailure("stat /proc/<pid>/exe");
+  if ((info.stx_mask & STATX_INO) == 0) return {"stat /proc/<pid>/exe gave no inode", EIO};
+  out->device = makedev(info.stx_dev_major, info.stx_dev_minor);
+  out->inode = info.stx_ino;
   return {};
 }
 

@@ -23,6 +23,13 @@ struct Executable {
   std::string path;
 };
 
+// A file, as long as it exists.
+struct FileId {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
 // A mounted procfs of our own pid namespace.
 class ProcRoot {
  public:
@@ -61,6 +68,8 @@ class ProcFolder {
   Failure CheckOwner(uid_t uid) const;
   // The executed file; asks no file system, so a hanging one cannot hold us up.
   Failure ReadExecutable(Executable* out) const;
+  // Only which file that is. EACCES without the right to look.
+  Failure IdentifyExecutable(FileId* out) const;
 
  private:
   std::shared_ptr<ProcRoot> root_;

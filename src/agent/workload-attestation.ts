@@ -17,6 +17,7 @@ const PUBLIC_MESSAGE = "workload attestation failed";
 export class WorkloadAttestation {
   readonly #attestors: readonly WorkloadAttestor[];
   readonly #log: Logger;
+  readonly #known = new WeakMap<readonly Selector[], readonly Selector[]>();
 
   constructor(deps: WorkloadAttestationDeps) {
     this.#attestors = deps.attestors;
@@ -38,7 +39,20 @@ export class WorkloadAttestation {
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === undefined)) {
       throw new AgentError("UNAVAILABLE", "every workload attestor failed", { publicMessage: PUBLIC_MESSAGE });
     }
-    return normalizeSelectors(outcomes.flatMap((selectors) => selectors ?? []));
+    return this.#normalized(outcomes);
+  }
+
+  /** Of one attestor's selectors that cannot change, once. */
+  #normalized(outcomes: readonly (readonly Selector[] | undefined)[]): readonly Selector[] {
+    const [only] = outcomes;
+    if (outcomes.length !== 1 || only === undefined || !Object.isFrozen(only)) {
+      return normalizeSelectors(outcomes.flatMap((selectors) => selectors ?? []));
+    }
+    const known = this.#known.get(only);
+    if (known !== undefined) return known;
+    const made = Object.freeze(normalizeSelectors(only));
+    this.#known.set(only, made);
+    return made;
   }
 
   async #ask(

@@ -70,6 +70,8 @@ export class WorkloadGroups implements CellOwner {
   readonly #source: GroupSource;
   readonly #index = new SupersetIndex<WorkloadCell>();
   readonly #cells = new Map<string, WorkloadCell>();
+  /** Of selectors that cannot change. */
+  readonly #keys = new WeakMap<readonly Selector[], string>();
   /** In the order in which they lost their last reader. */
   readonly #idle = new Set<WorkloadCell>();
   readonly #groupOf = new Map<WorkloadCell, WorkloadGroup>();
@@ -90,8 +92,12 @@ export class WorkloadGroups implements CellOwner {
 
   /** The cell of callers with these selectors; equal sets share it. */
   subscribe(selectors: readonly Selector[]): Watchable<WorkloadUpdate> {
+    const before = this.#keys.get(selectors);
+    const again = before === undefined ? undefined : this.#cells.get(before);
+    if (again !== undefined) return again;
     const texts = normalizeSelectors(selectors).map(selectorText);
     const key = JSON.stringify(texts);
+    if (Object.isFrozen(selectors)) this.#keys.set(selectors, key);
     const known = this.#cells.get(key);
     if (known !== undefined) return known;
     const cell = new WorkloadCell(key, new Set(texts), this, buildUpdate([], this.#source.context()));

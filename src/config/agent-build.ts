@@ -107,7 +107,7 @@ export function buildAgent(
       requirePqKem: keys.experimental.require_pq_kem,
       useSyncAuthorizedEntries: keys.experimental.use_sync_authorized_entries,
       maxConnections: most,
-      maxConnectionsPerUid: perUid ?? Math.ceil(most / 2),
+      maxConnectionsPerUid: perUid,
     },
     plugins: { nodeAttestor, keyManager, workloadAttestors: plugins.WorkloadAttestor },
   };

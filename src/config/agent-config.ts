@@ -75,9 +75,10 @@ export interface AgentConfig {
     readonly requirePqKem: boolean;
     /** False: use `GetAuthorizedEntries`, for servers that lack the newer call. */
     readonly useSyncAuthorizedEntries: boolean;
-    /** Connections to the Workload API's socket at any one time, and of one uid. */
+    /** Connections to the Workload API's socket at any one time. */
     readonly maxConnections: number;
-    readonly maxConnectionsPerUid: number;
+    /** Of these, of one uid; undefined for half of what there may be. */
+    readonly maxConnectionsPerUid: number | undefined;
   };
   readonly plugins: {
     readonly nodeAttestor: AgentNodeAttestorConfig;

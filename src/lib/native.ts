@@ -78,6 +78,19 @@ export interface PeerHandle extends Disposable {
   executable(): ExecutableIdentity;
 
   /**
+   * Keeps in mind which file the process executes now, for {@link isUnchanged}. False where the kernel hides that from
+   * us (`EACCES` of {@link executable}): then it must stay hidden.
+   * @throws what {@link executable} throws otherwise; then nothing is unchanged.
+   */
+  rememberExecutable(): boolean;
+
+  /**
+   * Whether the process is alive, its effective user and group are those that connected, and it executes the file
+   * (device and inode) of {@link rememberExecutable}. Never throws. Leaves the `/proc/<pid>` folder open only if it was.
+   */
+  isUnchanged(): boolean;
+
+  /**
    * Opens the executed file for reading, off the event loop, and gives a descriptor that the caller must close.
    * The process may have executed another program since {@link executable}: compare with `fstat`.
    */

@@ -7,9 +7,6 @@ import type { ExecutableIdentity, PeerCredentials, PeerHandle, ProcFile } from "
 /** How long a refused connection stays open, so that the caller reads the refusal. */
 const LINGER_MS = 50;
 
-/** What the executable was at accept: a file, or hidden from us by the kernel. */
-type Executed = { readonly device: bigint; readonly inode: bigint } | "hidden";
-
 /**
  * A caller. Its identity is fixed when the connection is accepted: a process may connect, hand the socket to a
  * child and then execute something trusted, and must gain nothing by it.
@@ -22,13 +19,14 @@ export class ConnectedPeer implements WorkloadPeer {
   readonly #handle: PeerHandle;
   readonly #socket: Socket;
   readonly #clock: Clock;
-  readonly #executed: Executed;
+  /** Whether the kernel keeps from us what the caller executes; as root, the same uid or with CAP_SYS_PTRACE it does not. */
+  readonly executableIsHidden: boolean;
   #state: "open" | "refused" | "closed" = "open";
   #exitListeners: Set<() => void> | undefined;
 
   /**
-   * Takes over the credentials' handle. Throws what {@link PeerHandle.executable} throws, the handle then closed,
-   * unless the kernel merely does not let us look.
+   * Takes over the credentials' handle. Throws what {@link PeerHandle.rememberExecutable} throws, the handle then
+   * closed. The `/proc` directory stays open until {@link rest}: most callers ask at once.
    */
   constructor(credentials: PeerCredentials, socket: Socket, clock: Clock) {
     this.pid = credentials.pid;
@@ -39,17 +37,12 @@ export class ConnectedPeer implements WorkloadPeer {
     this.#socket = socket;
     this.#clock = clock;
     try {
-      this.#executed = executedBy(this.#handle);
-      this.rest();
+      // Hidden, no selector can depend on it either.
+      this.executableIsHidden = !this.#handle.rememberExecutable();
     } catch (error) {
       this.#handle.close();
       throw error;
     }
-  }
-
-  /** Whether the kernel lets us see what the caller executes (as root, the same uid, or with CAP_SYS_PTRACE). */
-  get executableIsHidden(): boolean {
-    return this.#executed === "hidden";
   }
 
   isAlive(): boolean {
@@ -57,14 +50,7 @@ export class ConnectedPeer implements WorkloadPeer {
   }
 
   isUnchanged(): boolean {
-    if (this.#state !== "open") return false;
-    try {
-      const { uid, gid } = this.#handle.owner();
-      if (uid !== this.uid || gid !== this.gid) return false;
-      return same(executedBy(this.#handle), this.#executed) && this.#handle.isAlive();
-    } catch {
-      return false;
-    }
+    return this.#state === "open" && this.#handle.isUnchanged();
   }
 
   readProc(name: ProcFile): Buffer {
@@ -117,20 +103,4 @@ export class ConnectedPeer implements WorkloadPeer {
     for (const listener of Array.from(this.#exitListeners ?? [])) listener();
     this.refuse();
   }
-}
-
-function executedBy(handle: PeerHandle): Executed {
-  try {
-    const { device, inode } = handle.executable();
-    return { device, inode };
-  } catch (error) {
-    // Only the right to look is missing: then no selector can depend on the executable either.
-    if ((error as NodeJS.ErrnoException).code === "EACCES") return "hidden";
-    throw error;
-  }
-}
-
-function same(a: Executed, b: Executed): boolean {
-  if (a === "hidden" || b === "hidden") return a === b;
-  return a.device === b.device && a.inode === b.inode;
 }

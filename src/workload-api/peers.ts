@@ -6,7 +6,12 @@ import { errorText } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native.ts";
 import { socketFd } from "../lib/socket-fd.ts";
+import { Later } from "./later.ts";
 import { ConnectedPeer } from "./peer.ts";
+
+/** How long a caller that asks nothing may cost a second descriptor, and how many may at once. */
+const SILENT_MS = 500;
+const MOST_SILENT = 64;
 
 /** What the gate needs. */
 export interface PeerGateDeps {
@@ -30,11 +35,14 @@ export class PeerGate {
   readonly #perUid = new Map<number, number>();
   /** What was warned about already, since callers can repeat it at will: error codes and uids. */
   readonly #warned = new Set<string | number>();
+  /** Callers whose `/proc` directory is open since they connected, for most ask at once. */
+  readonly #silent: Later<ConnectedPeer>;
   #overUid = 0;
   #unidentified = 0;
 
   constructor(deps: PeerGateDeps, options: PeerGateOptions) {
     this.#deps = deps;
+    this.#silent = new Later(deps.clock, { withinMs: SILENT_MS, most: MOST_SILENT, work: (peer) => peer.rest() });
     this.#options = options;
   }
 
@@ -62,6 +70,7 @@ export class PeerGate {
       return null;
     }
     this.#perUid.set(peer.uid, held + 1);
+    this.#silent.add(peer);
     return peer;
   };
 

@@ -4,15 +4,18 @@ import { GrpcCode, grpcCodeName, toGrpcStatus } from "../lib/grpc-status.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Reply } from "../lib/rpc/transport.ts";
 import type { Watchable } from "../lib/watchable.ts";
+import type { Attestations, Attestee } from "./attestations.ts";
 import type { WorkloadCall } from "./guard.ts";
-import type { ConnectedPeer } from "./peer.ts";
-import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
+import type { Later } from "./later.ts";
+import type { WorkloadUpdate } from "./ports.ts";
 import type { Pushable, PushQueue } from "./push-queue.ts";
 
 /** What streams share. */
 export interface StreamHost {
-  readonly source: IdentitySource<ConnectedPeer>;
+  readonly attestations: Attestations;
   readonly queue: PushQueue;
+  /** Streams that had their first answer, until {@link UpdateStream.watchExit}. */
+  readonly staying: Later<UpdateStream>;
   readonly log: Logger;
   /** The streams in progress. */
   readonly open: Set<UpdateStream>;
@@ -25,12 +28,12 @@ export type Encoder = (update: WorkloadUpdate) => Reply | null;
  * From {@link start} to the end of the call. Complete messages only, and none that equals the one before it. The
  * first waits until all that the caller may have is there; that nothing is left is said at once.
  */
-export class UpdateStream implements Pushable {
+export class UpdateStream implements Pushable, Attestee {
   readonly #host: StreamHost;
   readonly #call: WorkloadCall;
   readonly #encode: Encoder;
-  /** Aborts the attestation in progress. */
-  #attesting: AbortController | undefined;
+  /** Gives up the attestation in progress. */
+  #leave: (() => void) | undefined;
   #cell: Watchable<WorkloadUpdate> | undefined;
   #last: Reply | undefined;
   #ended = false;
@@ -43,28 +46,40 @@ export class UpdateStream implements Pushable {
     this.#encode = encode;
   }
 
-  /** Never rejects: failures end the call. */
-  async start(): Promise<void> {
-    const { source, open } = this.#host;
-    const { peer } = this.#call;
-    const attesting = new AbortController();
-    this.#attesting = attesting;
+  /** Never throws: failures end the call. */
+  start(): void {
+    const { attestations, open } = this.#host;
     open.add(this);
     this.#call.onCancel = () => this.#close();
+    this.#leave = attestations.join(this.#call.peer, this);
+  }
+
+  attested(cell: Watchable<WorkloadUpdate>): void {
+    this.#leave = undefined;
+    if (this.#ended) return;
     try {
-      const selectors = await source.attest(peer, attesting.signal);
-      this.#attesting = undefined;
+      this.#cell = cell;
+      this.#answer(cell.value, true);
       if (this.#ended) return;
-      this.#cell = source.subscribe(selectors);
-      // Attestation has just made sure that the caller is who it was.
-      this.#answer(this.#cell.value, true);
-      if (this.#ended) return;
-      this.#unsubscribe = this.#cell.subscribe(() => this.#host.queue.add(this));
-      this.#unwatch = peer.onExit(() => this.end(GrpcCode.UNAVAILABLE, "caller has exited"));
+      this.#unsubscribe = cell.subscribe(() => this.#host.queue.add(this));
+      this.#host.staying.add(this);
     } catch (error) {
       this.#fail(error);
-    } finally {
-      peer.rest();
+    }
+  }
+
+  failed(error: unknown): void {
+    this.#leave = undefined;
+    this.#fail(error);
+  }
+
+  /** Ends the call when its caller exits; for streams that stay. Before, each push looks. */
+  watchExit(): void {
+    if (this.#ended) return;
+    try {
+      this.#unwatch = this.#call.peer.onExit(() => this.end(GrpcCode.UNAVAILABLE, "caller has exited"));
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -73,7 +88,6 @@ export class UpdateStream implements Pushable {
     if (this.#ended || this.#cell === undefined) return;
     try {
       this.#answer(this.#cell.value, false);
-      this.#call.peer.rest();
     } catch (error) {
       this.#fail(error);
     }
@@ -132,10 +146,11 @@ export class UpdateStream implements Pushable {
     this.#ended = true;
     this.#host.open.delete(this);
     this.#host.queue.delete(this);
+    this.#host.staying.delete(this);
     this.#unsubscribe?.();
     this.#unwatch?.();
     this.#cell = undefined;
     this.#last = undefined;
-    this.#attesting?.abort(new AgentError("CANCELLED", "the call has ended"));
+    this.#leave?.();
   }
 }

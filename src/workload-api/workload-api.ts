@@ -8,8 +8,10 @@ import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native
 import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
 import type { Method, MethodTable } from "../lib/rpc/transport.ts";
 import { UnixListener } from "../lib/rpc/unix-listener.ts";
+import { Attestations } from "./attestations.ts";
 import { unimplemented } from "./guard.ts";
 import { HEALTH_SERVICE, healthMethods } from "./health.ts";
+import { Later } from "./later.ts";
 import type { WorkloadLimits } from "./limits.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import { PeerGate } from "./peers.ts";
@@ -22,6 +24,8 @@ import { x509Methods } from "./x509.ts";
 const SERVICE = "SpiffeWorkloadAPI";
 /** Methods of the service that this version answers `UNIMPLEMENTED`. */
 const NOT_YET = ["FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "FetchWITSVID", "FetchWITBundles"];
+/** How long a stream must stay before its caller's exit is watched for. */
+const WATCH_EXITS_MS = 100;
 /** How long callers have to take the news that the agent stops. */
 const STOP_GRACE_MS = 500;
 
@@ -70,7 +74,13 @@ export class WorkloadApi {
     const { clock, native, source } = deps;
     const log = deps.log.named("workload_api");
     this.#log = log;
-    this.#streams = { source, log, queue: new PushQueue(clock), open: new Set() };
+    this.#streams = {
+      attestations: new Attestations(source),
+      log,
+      queue: new PushQueue(clock),
+      staying: new Later(clock, { withinMs: WATCH_EXITS_MS, work: (stream) => stream.watchExit() }),
+      open: new Set(),
+    };
     const { credentials } = options;
     this.#gate = new PeerGate(
       { native, clock, log },

@@ -34,6 +34,6 @@ function streaming(host: StreamHost, codec: MessageCodec<unknown>, encode: Encod
       call.end(code, message);
       return;
     }
-    void new UpdateStream(host, call, encode).start();
+    new UpdateStream(host, call, encode).start();
   });
 }

@@ -46,7 +46,7 @@ describe("a valid file", () => {
           requirePqKem: false,
           useSyncAuthorizedEntries: true,
           maxConnections: 10_000,
-          maxConnectionsPerUid: 5_000,
+          maxConnectionsPerUid: undefined,
         },
         plugins: {
           nodeAttestor: { name: "join_token" },

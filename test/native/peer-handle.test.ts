@@ -159,6 +159,57 @@ describe.each(WAYS)("$kind", ({ kind, options }) => {
     expect(handle.isAlive()).toBe(true);
   });
 
+  test("is unchanged until it executes another file", async () => {
+    await using listener = await Listener.open();
+    const script = `require("net").connect(process.argv[2]);
+      process.stdin.once("data", () => process.execve("/bin/sleep", ["sleep", "1000"], {}));`;
+    const { child, fd } = await listener.connectChild({}, script);
+    await using _ = child;
+    using handle = addon.peerCredentials(fd, options).handle;
+    expect(handle.isUnchanged()).toBe(false); // nothing is remembered yet
+    expect(handle.rememberExecutable()).toBe(true);
+    const files = openFiles();
+    expect(handle.isUnchanged()).toBe(true);
+    expect(openFiles()).toBe(files);
+    handle.releaseProc();
+    const fewer = openFiles();
+    expect(handle.isUnchanged()).toBe(true);
+    expect(openFiles()).toBe(fewer);
+    child.send("exec");
+    await expect.poll(() => handle.isUnchanged(), { timeout: 15_000 }).toBe(false);
+    expect(handle.isAlive()).toBe(true);
+    expect(handle.rememberExecutable()).toBe(true);
+    expect(handle.isUnchanged()).toBe(true);
+    await child.kill();
+    expect(handle.isUnchanged()).toBe(false);
+    expect(codeOf(() => handle.rememberExecutable())).toBe("ESRCH");
+    handle.close();
+    expect(handle.isUnchanged()).toBe(false);
+    expect(codeOf(() => handle.rememberExecutable())).toBe("EBADF");
+  });
+
+  test.skipIf(process.geteuid?.() !== 0).each(["seteuid", "setegid"])(
+    "(as root) is unchanged until %s gives it another user or group",
+    async (change) => {
+      await using listener = await Listener.open();
+      const script = `${CONNECT}
+        process.stdin.removeAllListeners().on("data", (word) => {
+          process.${change}(String(word).startsWith("go") ? 12345 : 0), console.log("done");
+        });`;
+      const { child, fd } = await listener.connectChild({}, script);
+      await using _ = child;
+      using handle = addon.peerCredentials(fd, options).handle;
+      handle.rememberExecutable();
+      expect(handle.isUnchanged()).toBe(true);
+      child.send("go");
+      expect(await child.line()).toBe("done");
+      expect([handle.isUnchanged(), handle.isAlive()]).toEqual([false, true]);
+      child.send("back");
+      expect(await child.line()).toBe("done");
+      expect(handle.isUnchanged()).toBe(true);
+    },
+  );
+
   test("a socket handed to a child keeps the name of the process that connected", async () => {
     await using listener = await Listener.open();
     const script = `const socket = require("net").connect(process.argv[2], () => {

@@ -136,6 +136,7 @@ test.skipIf(!isRoot)(
       const { uid, handle } = addon.peerCredentials(socket._handle.fd);
       const code = (work) => { try { work(); return "no error"; } catch (error) { return error.code; } };
       const result = { uid, alive: handle.isAlive(), executable: code(() => handle.executable()),
+        seen: handle.rememberExecutable(), unchanged: handle.isUnchanged(),
         open: await handle.openExecutable().catch((error) => error.code),
         status: code(() => handle.readProc("status")), cgroup: code(() => handle.readProc("cgroup")) };
       console.log(JSON.stringify(result));
@@ -148,6 +149,8 @@ test.skipIf(!isRoot)(
     expect(JSON.parse(await agent.line())).toEqual({
       uid: 0,
       alive: true,
+      seen: false,
+      unchanged: true,
       executable: "EACCES",
       open: "EACCES",
       status: "no error",

@@ -11,7 +11,7 @@ import {
   type ServerReflectionResponse,
 } from "../../src/gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionClient as AlphaReflectionClient } from "../../src/gen/grpc/reflection/v1alpha/reflection.ts";
-import { defaultLimits } from "../../src/workload-api/limits.ts";
+import { defaultLimits, limitsFor } from "../../src/workload-api/limits.ts";
 import { readProtoFile } from "../../src/workload-api/symbols.ts";
 import { until } from "../lib/rpc/harness.ts";
 import { Child } from "../native/support.ts";
@@ -25,8 +25,17 @@ describe("who is let in", () => {
   test("default bounds: half of what files allow for one uid", () => {
     expect(defaultLimits(100_000)).toMatchObject({ maxConnections: 10_000, maxConnectionsPerUid: 5000 });
     expect(defaultLimits(Number.POSITIVE_INFINITY)).toMatchObject({ maxConnections: 10_000 });
-    expect(defaultLimits(1024)).toMatchObject({ maxConnections: 12, maxConnectionsPerUid: 6 });
+    expect(defaultLimits(1024)).toMatchObject({ maxConnections: 62, maxConnectionsPerUid: 31 });
     expect(defaultLimits(256)).toMatchObject({ maxConnections: 2, maxConnectionsPerUid: 1 });
+  });
+
+  test("a chosen bound for one uid counts as it is; the default is half of all", () => {
+    expect(limitsFor(9550, 9550)).toMatchObject({ maxConnections: 9550, maxConnectionsPerUid: 9550 });
+    expect(limitsFor(50, 80)).toMatchObject({ maxConnections: 50, maxConnectionsPerUid: 50 });
+    expect(limitsFor(50, 1)).toMatchObject({ maxConnectionsPerUid: 1 });
+    expect(limitsFor(50)).toMatchObject({ maxConnectionsPerUid: 25 });
+    expect(limitsFor(1)).toMatchObject({ maxConnectionsPerUid: 1 });
+    expect(defaultLimits(20_000).maxConnections).toBeGreaterThanOrEqual(9550);
   });
 
   test("more connections of one uid than allowed are closed at once; one that goes makes room", async () => {

@@ -24,6 +24,9 @@ export interface UnixWorkloadDeps {
   readonly timesTell?: HasherDeps["timesTell"];
 }
 
+/** Sets of selectors that are remembered. */
+const MOST_KNOWN = 1024;
+
 /** Reads each file of `/proc` once for a call. */
 export class UnixWorkloadAttestor implements WorkloadAttestor {
   readonly name = "unix";
@@ -31,6 +34,8 @@ export class UnixWorkloadAttestor implements WorkloadAttestor {
   readonly #names: NameLookup;
   readonly #look: OwnLook;
   readonly #hasher: ExecutableHasher;
+  /** What callers had, by their values. */
+  readonly #known = new Map<string, readonly Selector[]>();
 
   constructor(deps: UnixWorkloadDeps, options: UnixWorkloadOptions) {
     const {
@@ -53,7 +58,19 @@ export class UnixWorkloadAttestor implements WorkloadAttestor {
   async attest(peer: WorkloadPeer, signal: AbortSignal): Promise<readonly Selector[]> {
     const values = this.#owner(peer);
     if (this.#options.discoverWorkloadPath) values.push(...(await this.#program(peer, signal)));
-    return values.map((value) => ({ type: this.name, value }));
+    return this.#selectors(values);
+  }
+
+  /** The same object for the same values: callers that come again cost the layers above no new comparison. */
+  #selectors(values: readonly string[]): readonly Selector[] {
+    // Unambiguous: a path may hold any character.
+    const key = JSON.stringify(values);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const made = Object.freeze(values.map((value) => ({ type: this.name, value })));
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear();
+    this.#known.set(key, made);
+    return made;
   }
 
   #owner(peer: WorkloadPeer): string[] {
