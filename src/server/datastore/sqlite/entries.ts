@@ -3,7 +3,15 @@ import { type ExpressionBuilder, type ExpressionWrapper, type Kysely, type SqlBo
 import { publicError } from "../../../lib/errors.ts";
 import type { RegistrationEntry } from "../../../spiffe/entry.ts";
 import type { EntryFilter, EntryStore, Page, PageRequest } from "../datastore.ts";
-import { asStored, deleteLists, type EntryRow, entryColumns, insertLists, loadEntries } from "./entry-rows.ts";
+import {
+  asStored,
+  deleteLists,
+  type EntryRow,
+  entryColumns,
+  insertLists,
+  insertRow,
+  loadEntries,
+} from "./entry-rows.ts";
 import { isUniqueViolation } from "./errors.ts";
 import { readPage, SLICE } from "./paging.ts";
 import type { Schema } from "./schema.ts";
@@ -22,15 +30,9 @@ export class SqliteEntryStore implements EntryStore {
     return this.#session.write(async ({ db, event }) => {
       await requireBundles(db, entry);
       const columns = entryColumns(entry);
-      const inserted = await db
-        .insertInto("entries")
-        .values(columns)
-        .onConflict((conflict) => conflict.columns(["spiffe_id", "parent_id", "selector_hash"]).doNothing())
-        .returning(["seq", "created_at", "revision"])
-        .executeTakeFirst()
-        .catch((error: unknown) => {
-          throw isUniqueViolation(error, "entries.entry_id") ? idTaken() : error;
-        });
+      const [inserted] = await insertRow(db, columns).catch((error: unknown) => {
+        throw isUniqueViolation(error, "entries.entry_id") ? idTaken() : error;
+      });
       if (inserted === undefined) {
         const existing = await db
           .selectFrom("entries")

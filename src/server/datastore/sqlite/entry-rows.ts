@@ -1,17 +1,20 @@
 /** Registration entries to rows and back. */
-import type { Insertable, Kysely, Selectable } from "kysely";
+import type { Kysely, Selectable } from "kysely";
 import { publicError } from "../../../lib/errors.ts";
 import type { RegistrationEntry } from "../../../spiffe/entry.ts";
 import type { SpiffeId, TrustDomain } from "../../../spiffe/id.ts";
 import { normalizeSelectors } from "../../../spiffe/selector.ts";
-import type { EntryTable, Schema } from "./schema.ts";
+import { hotQuery } from "./hot-query.ts";
+import type { EntrySelectorTable, EntryTable, Schema } from "./schema.ts";
 import { selectorHash, selectorTexts, sorted, storedSelector } from "./selectors.ts";
 
 /** A row of `entries`. */
 export type EntryRow = Selectable<EntryTable>;
+/** What an entry says of its row. */
+type EntryColumns = Omit<EntryRow, "seq">;
 
 /** The columns of an entry. Throws `INVALID_ARGUMENT` for an entry without selectors. */
-export function entryColumns(entry: RegistrationEntry): Insertable<EntryTable> {
+export function entryColumns(entry: RegistrationEntry): EntryColumns {
   if (entry.selectors.length === 0) throw publicError("INVALID_ARGUMENT", "an entry needs at least one selector");
   return {
     entry_id: entry.entryId,
@@ -43,10 +46,38 @@ export function asStored(entry: RegistrationEntry, row: Pick<EntryRow, "created_
   };
 }
 
+/** Stores a row; returns none when there is one of the same IDs and selectors. */
+export const insertRow = hotQuery<EntryColumns, Pick<EntryRow, "seq" | "created_at" | "revision">>((db, value) =>
+  db
+    .insertInto("entries")
+    .values({
+      entry_id: value("entry_id"),
+      spiffe_id: value("spiffe_id"),
+      parent_id: value("parent_id"),
+      selector_hash: value("selector_hash"),
+      x509_svid_ttl: value("x509_svid_ttl"),
+      jwt_svid_ttl: value("jwt_svid_ttl"),
+      admin: value("admin"),
+      downstream: value("downstream"),
+      store_svid: value("store_svid"),
+      hint: value("hint"),
+      expires_at: value("expires_at"),
+      created_at: value("created_at"),
+      revision: value("revision"),
+      disable_x509_svid_prefetch: value("disable_x509_svid_prefetch"),
+      jwt_svid_include_jti: value("jwt_svid_include_jti"),
+    })
+    .onConflict((conflict) => conflict.columns(["spiffe_id", "parent_id", "selector_hash"]).doNothing())
+    .returning(["seq", "created_at", "revision"]),
+);
+
+const insertSelector = hotQuery<EntrySelectorTable>((db, value) =>
+  db.insertInto("entry_selectors").values({ entry: value("entry"), selector: value("selector") }),
+);
+
 /** Stores the lists of the entry at `seq`, which has none. */
 export async function insertLists(db: Kysely<Schema>, seq: number, entry: RegistrationEntry): Promise<void> {
-  const selectors = selectorTexts(entry.selectors).map((selector) => ({ entry: seq, selector }));
-  await db.insertInto("entry_selectors").values(selectors).execute();
+  for (const selector of selectorTexts(entry.selectors)) await insertSelector(db, { entry: seq, selector });
   const names = entry.dnsNames.map((name, position) => ({ entry: seq, position, name }));
   if (names.length > 0) await db.insertInto("entry_dns_names").values(names).execute();
   const federates = [...new Set(entry.federatesWith)].map((trust_domain) => ({ entry: seq, trust_domain }));

@@ -3,13 +3,48 @@ import type { ExpressionBuilder, ExpressionWrapper, Kysely, Selectable, SqlBool,
 import type { SpiffeId } from "../../../spiffe/id.ts";
 import type { Selector } from "../../../spiffe/selector.ts";
 import type { AttestedNode, AttestedNodeStore, NodeFilter, Page, PageRequest } from "../datastore.ts";
+import { hotQuery } from "./hot-query.ts";
 import { readPage } from "./paging.ts";
-import type { NodeTable, Schema } from "./schema.ts";
+import type { NodeSelectorTable, NodeTable, Schema } from "./schema.ts";
 import { selectorTexts, sorted, storedSelector } from "./selectors.ts";
 import type { Session } from "./session.ts";
 import { matchesSet } from "./set-filter.ts";
 
 type NodeRow = Selectable<NodeTable>;
+
+const rowOf = hotQuery<Pick<NodeRow, "agent_id">, NodeRow>((db, value) =>
+  db.selectFrom("nodes").selectAll().where("agent_id", "=", value("agent_id")),
+);
+
+const selectorsOf = hotQuery<Pick<NodeSelectorTable, "node">, Pick<NodeSelectorTable, "selector">>((db, value) =>
+  db.selectFrom("node_selectors").select("selector").where("node", "=", value("node")),
+);
+
+const putRow = hotQuery<Omit<NodeRow, "seq">, Pick<NodeRow, "seq">>((db, value) => {
+  const values = {
+    agent_id: value("agent_id"),
+    attestation_type: value("attestation_type"),
+    serial: value("serial"),
+    expires_at: value("expires_at"),
+    pending_serial: value("pending_serial"),
+    pending_expires_at: value("pending_expires_at"),
+    can_reattest: value("can_reattest"),
+    agent_version: value("agent_version"),
+  };
+  return db
+    .insertInto("nodes")
+    .values(values)
+    .onConflict((conflict) => conflict.column("agent_id").doUpdateSet(values))
+    .returning("seq");
+});
+
+const clearSelectors = hotQuery<Pick<NodeSelectorTable, "node">>((db, value) =>
+  db.deleteFrom("node_selectors").where("node", "=", value("node")),
+);
+
+const insertSelector = hotQuery<NodeSelectorTable>((db, value) =>
+  db.insertInto("node_selectors").values({ node: value("node"), selector: value("selector") }),
+);
 
 export class SqliteNodeStore implements AttestedNodeStore {
   readonly #session: Session;
@@ -25,14 +60,9 @@ export class SqliteNodeStore implements AttestedNodeStore {
   put(node: AttestedNode): Promise<void> {
     return this.#session.write(async ({ db, event }) => {
       const { agentId, selectors, ...fields } = node;
-      const values = { agent_id: agentId, ...allColumns(fields) };
-      const { seq } = await db
-        .insertInto("nodes")
-        .values(values)
-        .onConflict((conflict) => conflict.column("agent_id").doUpdateSet(values))
-        .returning("seq")
-        .executeTakeFirstOrThrow();
-      await replaceSelectors(db, seq, selectors);
+      const [row] = await putRow(db, { agent_id: agentId, ...allColumns(fields) });
+      if (row === undefined) throw new Error("a row that was just stored is gone");
+      await replaceSelectors(db, row.seq, selectors);
       event("node", agentId);
     });
   }
@@ -149,14 +179,18 @@ function columns(change: Partial<NodeFields>): Updateable<NodeTable> {
 }
 
 async function replaceSelectors(db: Kysely<Schema>, seq: number, selectors: readonly Selector[]): Promise<void> {
-  await db.deleteFrom("node_selectors").where("node", "=", seq).execute();
-  const rows = selectorTexts(selectors).map((selector) => ({ node: seq, selector }));
-  if (rows.length > 0) await db.insertInto("node_selectors").values(rows).execute();
+  await clearSelectors(db, { node: seq });
+  for (const selector of selectorTexts(selectors)) await insertSelector(db, { node: seq, selector });
 }
 
 async function find(db: Kysely<Schema>, agentId: SpiffeId): Promise<AttestedNode | undefined> {
-  const row = await db.selectFrom("nodes").selectAll().where("agent_id", "=", agentId).executeTakeFirst();
-  return row === undefined ? undefined : (await loadNodes(db, [row]))[0];
+  const [row] = await rowOf(db, { agent_id: agentId });
+  if (row === undefined) return undefined;
+  const selectors = await selectorsOf(db, { node: row.seq });
+  return nodeOf(
+    row,
+    selectors.map(({ selector }) => storedSelector(selector)),
+  );
 }
 
 async function loadNodes(db: Kysely<Schema>, rows: readonly NodeRow[]): Promise<readonly AttestedNode[]> {
@@ -168,7 +202,11 @@ async function loadNodes(db: Kysely<Schema>, rows: readonly NodeRow[]): Promise<
     .where("node", "in", [...selectors.keys()])
     .execute();
   for (const row of found) selectors.get(row.node)?.push(storedSelector(row.selector));
-  return rows.map((row) => ({
+  return rows.map((row) => nodeOf(row, selectors.get(row.seq) ?? []));
+}
+
+function nodeOf(row: NodeRow, selectors: readonly Selector[]): AttestedNode {
+  return {
     agentId: row.agent_id as SpiffeId,
     attestationType: row.attestation_type,
     serial: row.serial,
@@ -177,6 +215,6 @@ async function loadNodes(db: Kysely<Schema>, rows: readonly NodeRow[]): Promise<
     pendingExpiresAt: row.pending_expires_at,
     canReattest: row.can_reattest !== 0,
     agentVersion: row.agent_version,
-    selectors: sorted(selectors.get(row.seq) ?? []),
-  }));
+    selectors: sorted(selectors),
+  };
 }

@@ -3,7 +3,17 @@ import { createHash } from "node:crypto";
 import { publicError } from "../../../lib/errors.ts";
 import type { JoinTokenStore } from "../datastore.ts";
 import { isUniqueViolation } from "./errors.ts";
+import { hotQuery } from "./hot-query.ts";
+import type { JoinTokenTable } from "./schema.ts";
 import type { Session } from "./session.ts";
+
+const insertToken = hotQuery<JoinTokenTable>((db, value) =>
+  db.insertInto("join_tokens").values({ token_hash: value("token_hash"), expires_at: value("expires_at") }),
+);
+
+const spendToken = hotQuery<Pick<JoinTokenTable, "token_hash">, Pick<JoinTokenTable, "expires_at">>((db, value) =>
+  db.deleteFrom("join_tokens").where("token_hash", "=", value("token_hash")).returning("expires_at"),
+);
 
 export class SqliteJoinTokenStore implements JoinTokenStore {
   readonly #session: Session;
@@ -14,24 +24,16 @@ export class SqliteJoinTokenStore implements JoinTokenStore {
 
   create(token: string, expiresAt: number): Promise<void> {
     return this.#session.write(async ({ db }) => {
-      await db
-        .insertInto("join_tokens")
-        .values({ token_hash: hash(token), expires_at: expiresAt })
-        .execute()
-        .catch((error: unknown) => {
-          if (!isUniqueViolation(error, "join_tokens.token_hash")) throw error;
-          throw publicError("ALREADY_EXISTS", "join token already exists");
-        });
+      await insertToken(db, { token_hash: hash(token), expires_at: expiresAt }).catch((error: unknown) => {
+        if (!isUniqueViolation(error, "join_tokens.token_hash")) throw error;
+        throw publicError("ALREADY_EXISTS", "join token already exists");
+      });
     });
   }
 
   consume(token: string): Promise<{ readonly expiresAt: number } | undefined> {
     return this.#session.write(async ({ db }) => {
-      const spent = await db
-        .deleteFrom("join_tokens")
-        .where("token_hash", "=", hash(token))
-        .returning("expires_at")
-        .executeTakeFirst();
+      const [spent] = await spendToken(db, { token_hash: hash(token) });
       return spent && { expiresAt: spent.expires_at };
     });
   }
