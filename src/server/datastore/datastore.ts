@@ -157,7 +157,7 @@ export interface DataStore {
   readonly events: EventStore;
   /**
    * Runs `work` in one transaction: all of it is stored, or nothing. `work` writes through `tx` only and waits
-   * for nothing slow, since other writers wait for it. Throws when nested.
+   * for nothing slow and for no other write, since those may share its commit. Throws when nested.
    */
   transaction<T>(work: (tx: DataStore) => Promise<T>): Promise<T>;
   /** Calls back after a transaction that recorded events was committed by this process. */

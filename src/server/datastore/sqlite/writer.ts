@@ -1,17 +1,19 @@
 /**
  * The one writer of the database. Writes queue up; those that wait together share one commit, and with it one
- * fsync. Each is a unit: it is stored whole, or leaves nothing. A transaction of several units has its own commit.
+ * fsync. Each is stored whole, or leaves nothing: a single write is one unit, a transaction may have several. They run
+ * one after the other, each on what those before it wrote, and nobody hears how it went before the commit.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Kysely } from "kysely";
 import type { Clock } from "../../../lib/clock.ts";
-import { AgentError } from "../../../lib/errors.ts";
+import { AgentError, errorCode } from "../../../lib/errors.ts";
 import { turn } from "../../../lib/turn.ts";
 import type { ChangeEvent } from "../datastore.ts";
 import type { Connection } from "./connection.ts";
+import { hotQuery } from "./hot-query.ts";
 import type { Schema } from "./schema.ts";
 
-/** Most units that share a commit: some milliseconds of work. */
+/** Most writes that share a commit: some milliseconds of work. */
 const MAX_GROUP = 64;
 
 /** What a write works with. */
@@ -21,15 +23,28 @@ export interface WriteUnit {
   readonly event: (kind: ChangeEvent["kind"], subject: string) => void;
 }
 
+type StoredEvent = Pick<ChangeEvent, "kind" | "subject">;
+
+const insertEvent = hotQuery<StoredEvent & { readonly created_at: number }>((db, value) =>
+  db.insertInto("events").values({ kind: value("kind"), subject: value("subject"), created_at: value("created_at") }),
+);
+
 /** Runs a write as one unit. */
 export type Write = <T>(work: (unit: WriteUnit) => Promise<T>) => Promise<T>;
 
-/** A write in the queue. `alone` ones are transactions. */
+/** A write in the queue. */
 interface Job {
-  readonly alone: boolean;
   /** Does the work; returns how to tell the caller once the commit is done. */
   perform(): Promise<() => void>;
   fail(error: unknown): void;
+}
+
+/** What became of a job, if the commit succeeds. */
+interface Outcome {
+  readonly job: Job;
+  readonly tell: () => void;
+  /** Why the job failed, if it did. */
+  readonly error?: unknown;
 }
 
 export class Writer {
@@ -55,12 +70,12 @@ export class Writer {
 
   /** Stores one unit; may share its commit with others. */
   write<T>(work: (unit: WriteUnit) => Promise<T>): Promise<T> {
-    return this.#enqueue(false, () => this.#unit(work));
+    return this.#enqueue(() => this.#savepoint("unit", () => this.#unit(work)));
   }
 
-  /** Stores all units that `work` makes through the `write` it gets, or none. */
+  /** Stores all units that `work` makes through the `write` it gets, or none; may share its commit with others. */
   transaction<T>(work: (write: Write, db: () => Kysely<Schema>) => Promise<T>): Promise<T> {
-    return this.#enqueue(true, async () => {
+    const whole = async (): Promise<T> => {
       const scope = { open: true };
       let last: Promise<unknown> = Promise.resolve();
       const check = (): void => {
@@ -70,7 +85,7 @@ export class Writer {
       const write: Write = (unitWork) => {
         const result = last.then(() => {
           check();
-          return this.#unit(unitWork);
+          return this.#savepoint("unit", () => this.#unit(unitWork));
         });
         last = result.catch(() => {});
         return result;
@@ -85,7 +100,8 @@ export class Writer {
         await last;
         scope.open = false;
       }
-    });
+    };
+    return this.#enqueue(() => this.#savepoint("whole", whole));
   }
 
   /** Refuses new writes and waits for those that were accepted. */
@@ -94,7 +110,7 @@ export class Writer {
     await this.#running;
   }
 
-  #enqueue<T>(alone: boolean, work: () => Promise<T>): Promise<T> {
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
     if (this.#inside.getStore()?.open === true) {
       return Promise.reject(new Error("a write outside of the transaction that is open here would wait for itself"));
     }
@@ -104,7 +120,7 @@ export class Writer {
         const result = await work();
         return () => resolve(result);
       };
-      this.#queue.push({ alone, perform, fail: reject });
+      this.#queue.push({ perform, fail: reject });
       this.#running ??= this.#drain();
     });
   }
@@ -118,9 +134,8 @@ export class Writer {
     this.#running = undefined;
   }
 
-  /** Takes jobs from the queue's head and commits them together: one transaction, or several single writes. */
+  /** Takes jobs from the queue's head and commits them together. */
   async #commitGroup(): Promise<void> {
-    const done: { readonly job: Job; readonly tell: () => void }[] = [];
     this.#recorded = false;
     this.#doomed = false;
     try {
@@ -130,65 +145,75 @@ export class Writer {
       for (const job of this.#queue.splice(0)) job.fail(error);
       return;
     }
-    for (let count = 0; count < MAX_GROUP; count++) {
-      const job = this.#queue[0];
-      if (job === undefined || (job.alone && count > 0)) break;
-      this.#queue.shift();
-      try {
-        done.push({ job, tell: await job.perform() });
-      } catch (error) {
-        job.fail(error);
-        if (job.alone) this.#rollback();
-      }
-      if (this.#doomed || !this.#connection.inTransaction || job.alone) break;
-    }
+    const outcomes = await this.#performGroup();
+    const stored = outcomes.some((outcome) => !("error" in outcome));
     try {
-      if (done.length > 0) this.#commit();
+      if (stored) this.#commit();
       else this.#rollback();
     } catch (error) {
       this.#rollback();
-      for (const { job } of done) job.fail(error);
+      for (const outcome of outcomes) outcome.job.fail(verdictWithout(outcome, error));
       return;
     }
-    const changed = this.#recorded && done.length > 0;
-    for (const { tell } of done) tell();
-    if (changed) this.#changed();
+    for (const { tell } of outcomes) tell();
+    if (this.#recorded && stored) this.#changed();
   }
 
-  /** Runs a unit in a savepoint, its events with it. */
-  async #unit<T>(work: (unit: WriteUnit) => Promise<T>): Promise<T> {
-    const events: Pick<ChangeEvent, "kind" | "subject">[] = [];
-    const db = this.#connection.db;
-    this.#connection.exec("SAVEPOINT unit");
+  async #performGroup(): Promise<readonly Outcome[]> {
+    const outcomes: Outcome[] = [];
+    while (outcomes.length < MAX_GROUP && !this.#doomed && this.#connection.inTransaction) {
+      const job = this.#queue.shift();
+      if (job === undefined) break;
+      const recorded = this.#recorded;
+      try {
+        outcomes.push({ job, tell: await job.perform() });
+      } catch (error) {
+        this.#recorded = recorded;
+        outcomes.push({ job, tell: () => job.fail(error), error });
+      }
+    }
+    return outcomes;
+  }
+
+  /** Does all of `work` or, when it throws, nothing of it. */
+  async #savepoint<T>(name: "unit" | "whole", work: () => Promise<T>): Promise<T> {
+    this.#connection.exec(`SAVEPOINT ${name}`);
     try {
-      const result = await work({ db, event: (kind, subject) => events.push({ kind, subject }) });
-      await this.#record(events);
-      if (!this.#connection.inTransaction) throw this.#lost();
-      this.#connection.exec("RELEASE unit");
+      const result = await work();
+      if (this.#doomed || !this.#connection.inTransaction) throw this.#lost();
+      this.#connection.exec(`RELEASE ${name}`);
       return result;
     } catch (error) {
-      this.#undoUnit();
+      this.#undo(name);
       throw error;
     }
   }
 
-  /** Undoes an unfinished unit alone; if that fails, nothing around it may be committed either. */
-  #undoUnit(): void {
+  /** Undoes unfinished work alone; if that fails, nothing around it may be committed either. */
+  #undo(name: "unit" | "whole"): void {
     if (!this.#connection.inTransaction) return;
     try {
-      this.#connection.exec("ROLLBACK TO unit; RELEASE unit");
+      this.#connection.exec(`ROLLBACK TO ${name}; RELEASE ${name}`);
     } catch {
       this.#doomed = true;
     }
   }
 
-  async #record(events: readonly Pick<ChangeEvent, "kind" | "subject">[]): Promise<void> {
+  /** A unit and its events. */
+  async #unit<T>(work: (unit: WriteUnit) => Promise<T>): Promise<T> {
+    const events: StoredEvent[] = [];
+    const result = await work({
+      db: this.#connection.db,
+      event: (kind, subject) => events.push({ kind, subject }),
+    });
+    await this.#record(events);
+    return result;
+  }
+
+  async #record(events: readonly StoredEvent[]): Promise<void> {
     if (events.length === 0) return;
     const created_at = Math.floor(this.#clock.now() / 1000);
-    for (let start = 0; start < events.length; start += MAX_GROUP) {
-      const rows = events.slice(start, start + MAX_GROUP).map((event) => ({ ...event, created_at }));
-      await this.#connection.db.insertInto("events").values(rows).execute();
-    }
+    for (const event of events) await insertEvent(this.#connection.db, { ...event, created_at });
     this.#recorded = true;
   }
 
@@ -212,4 +237,13 @@ export class Writer {
       `SQLite database ${this.#connection.path} gave up the open transaction; nothing of it is stored`,
     );
   }
+}
+
+/**
+ * What a job hears when its group was lost. A refusal may rest on what another job of the group wrote, which is gone,
+ * so that only the database's own failure stands.
+ */
+function verdictWithout(outcome: Outcome, lost: unknown): unknown {
+  const code = errorCode(outcome.error);
+  return code === "UNAVAILABLE" || code === "DATA_LOSS" ? outcome.error : lost;
 }

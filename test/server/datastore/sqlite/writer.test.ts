@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { AgentError, publicError } from "../../../../src/lib/errors.ts";
 import { SqliteDataStore } from "../../../../src/server/datastore/sqlite/datastore.ts";
 import { openDatabase } from "../../../../src/server/datastore/sqlite/open.ts";
 import { bundle, entry, node, TD } from "../../../fakes/entries.ts";
@@ -124,6 +125,67 @@ describe("sharing a commit", () => {
     expect(results.flatMap((result, index) => (result.status === "rejected" ? [index] : []))).toEqual([5]);
     expect(await store.entries.count({})).toBe(200);
     expect(commits).toBeLessThan(10);
+  });
+
+  /** A store that counts its commits, and whose next one may be made to fail. */
+  async function countingStore() {
+    const database = await openDatabase(`${await tempFolder()}/shared.sqlite3`);
+    const store = new SqliteDataStore(database, new FakeClock());
+    onTestFinished(() => store.close());
+    const state = { commits: 0, failing: false };
+    const exec = database.writer.exec.bind(database.writer);
+    vi.spyOn(database.writer, "exec").mockImplementation((sql) => {
+      if (sql === "COMMIT") {
+        if (state.failing) throw new AgentError("UNAVAILABLE", "disk on fire");
+        state.commits++;
+      }
+      exec(sql);
+    });
+    return { store, state };
+  }
+
+  test("transactions and writes at once share one; each sees those before it, and a failed one leaves nothing", async () => {
+    const { store, state } = await countingStore();
+    let changes = 0;
+    store.onChange(() => changes++);
+    const results = await Promise.allSettled([
+      ...Array.from({ length: 20 }, (_, index) =>
+        store.transaction(async (tx) => {
+          await tx.entries.create(entry(`t${index}-a`));
+          // Nothing is committed yet, for any of them.
+          expect(await store.entries.count({})).toBe(0);
+          if (index % 5 === 2) throw new Error("changed my mind");
+          await tx.entries.create(entry(`t${index}-b`));
+          return await tx.entries.count({});
+        }),
+      ),
+      store.entries.create(entry("single")),
+    ]);
+    expect(state.commits).toBe(1);
+    expect(changes).toBe(1);
+    const failed = results.flatMap((result, index) => (result.status === "rejected" ? [index] : []));
+    expect(failed).toEqual([2, 7, 12, 17]);
+    expect(results.slice(0, 4)).toMatchObject([{ value: 2 }, { value: 4 }, { status: "rejected" }, { value: 6 }]);
+    expect(await store.entries.count({})).toBe(33);
+    expect(await store.entries.get("t7-a")).toBeUndefined();
+    expect(await store.events.latest()).toBe(33n);
+  });
+
+  test("one refused because of another is told that the database failed, when the other is not stored", async () => {
+    const { store, state } = await countingStore();
+    const spend = (token: string) =>
+      store.transaction(async (tx) => {
+        if ((await tx.joinTokens.consume(token)) === undefined) throw publicError("PERMISSION_DENIED", "spent");
+      });
+    await store.joinTokens.create("t", 1);
+    state.failing = true;
+    const both = await Promise.allSettled([spend("t"), spend("t")]);
+    const unavailable = { status: "rejected", reason: { code: "UNAVAILABLE" } };
+    expect(both).toMatchObject([unavailable, unavailable]);
+    state.failing = false;
+    const again = await Promise.allSettled([spend("t"), spend("t")]);
+    const denied = { status: "rejected", reason: { code: "PERMISSION_DENIED" } };
+    expect(again).toMatchObject([{ status: "fulfilled" }, denied]);
   });
 });
 
