@@ -12,7 +12,7 @@ import { withAgent } from "./workload.ts";
 import { watchX509 } from "./x509-context.ts";
 import { x509Text } from "./x509-print.ts";
 
-const RETRY = { initialMs: 1_000, maxMs: 30_000 };
+const RETRY = { initialMs: 500, maxMs: 5_000 };
 
 export const run: CommandRun = async (options, context) => {
   const format = outputFormat(options);
