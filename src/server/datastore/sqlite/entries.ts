@@ -13,6 +13,7 @@ import {
   loadEntries,
 } from "./entry-rows.ts";
 import { isUniqueViolation } from "./errors.ts";
+import { hotQuery } from "./hot-query.ts";
 import { readPage, SLICE } from "./paging.ts";
 import type { Schema } from "./schema.ts";
 import { selectorTexts } from "./selectors.ts";
@@ -58,8 +59,7 @@ export class SqliteEntryStore implements EntryStore {
     for (let start = 0; start < entryIds.length; start += SLICE) {
       const ids = entryIds.slice(start, start + SLICE);
       const db = this.#session.read;
-      const rows = await db.selectFrom("entries").selectAll().where("entry_id", "in", ids).execute();
-      found.push(...(await loadEntries(db, rows)));
+      found.push(...(await loadEntries(db, await rowsOf(db, ids))));
     }
     return found;
   }
@@ -164,6 +164,17 @@ function matches(
   }
   return eb.and(conditions);
 }
+
+/** Most often one is asked for, or few. */
+async function rowsOf(db: Kysely<Schema>, ids: readonly string[]): Promise<readonly EntryRow[]> {
+  const [id] = ids;
+  if (id !== undefined && ids.length === 1) return await rowOf(db, { entry_id: id });
+  return await db.selectFrom("entries").selectAll().where("entry_id", "in", ids).execute();
+}
+
+const rowOf = hotQuery<Pick<EntryRow, "entry_id">, EntryRow>((db, value) =>
+  db.selectFrom("entries").selectAll().where("entry_id", "=", value("entry_id")),
+);
 
 async function loadOne(db: Kysely<Schema>, row: EntryRow): Promise<RegistrationEntry> {
   const [entry] = await loadEntries(db, [row]);

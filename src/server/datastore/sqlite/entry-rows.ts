@@ -1,11 +1,11 @@
 /** Registration entries to rows and back. */
-import type { Kysely, Selectable } from "kysely";
+import { type Kysely, type RawBuilder, type Selectable, sql } from "kysely";
 import { publicError } from "../../../lib/errors.ts";
 import type { RegistrationEntry } from "../../../spiffe/entry.ts";
 import type { SpiffeId, TrustDomain } from "../../../spiffe/id.ts";
 import { normalizeSelectors } from "../../../spiffe/selector.ts";
 import { hotQuery } from "./hot-query.ts";
-import type { EntrySelectorTable, EntryTable, Schema } from "./schema.ts";
+import type { EntryDnsNameTable, EntryFederatesTable, EntrySelectorTable, EntryTable, Schema } from "./schema.ts";
 import { selectorHash, selectorTexts, sorted, storedSelector } from "./selectors.ts";
 
 /** A row of `entries`. */
@@ -91,31 +91,48 @@ export async function deleteLists(db: Kysely<Schema>, seq: number): Promise<void
   await db.deleteFrom("entry_federates").where("entry", "=", seq).execute();
 }
 
+/** The list of entries comes as JSON: one query for any number of them. */
+interface Of {
+  readonly entries: string;
+}
+
+const selectorsOf = hotQuery<Of, EntrySelectorTable>((db, value) =>
+  db
+    .selectFrom("entry_selectors")
+    .select(["entry", "selector"])
+    .where("entry", "in", listed(value("entries"))),
+);
+
+const namesOf = hotQuery<Of, Pick<EntryDnsNameTable, "entry" | "name">>((db, value) =>
+  db
+    .selectFrom("entry_dns_names")
+    .select(["entry", "name"])
+    .where("entry", "in", listed(value("entries")))
+    .orderBy("entry")
+    .orderBy("position"),
+);
+
+const federatesOf = hotQuery<Of, EntryFederatesTable>((db, value) =>
+  db
+    .selectFrom("entry_federates")
+    .select(["entry", "trust_domain"])
+    .where("entry", "in", listed(value("entries"))),
+);
+
+function listed(json: string): RawBuilder<number> {
+  return sql<number>`(select value from json_each(${json}))`;
+}
+
 /** The entries of these rows, in their order. At most `SLICE` rows. */
 export async function loadEntries(
   db: Kysely<Schema>,
   rows: readonly EntryRow[],
 ): Promise<readonly RegistrationEntry[]> {
   if (rows.length === 0) return [];
-  const seqs = rows.map((row) => row.seq);
-  const selectors = group(
-    await db.selectFrom("entry_selectors").select(["entry", "selector"]).where("entry", "in", seqs).execute(),
-    (row) => storedSelector(row.selector),
-  );
-  const names = group(
-    await db
-      .selectFrom("entry_dns_names")
-      .select(["entry", "name"])
-      .where("entry", "in", seqs)
-      .orderBy("entry")
-      .orderBy("position")
-      .execute(),
-    (row) => row.name,
-  );
-  const federates = group(
-    await db.selectFrom("entry_federates").select(["entry", "trust_domain"]).where("entry", "in", seqs).execute(),
-    (row) => row.trust_domain as TrustDomain,
-  );
+  const seqs = { entries: JSON.stringify(rows.map((row) => row.seq)) };
+  const selectors = group(await selectorsOf(db, seqs), (row) => storedSelector(row.selector));
+  const names = group(await namesOf(db, seqs), (row) => row.name);
+  const federates = group(await federatesOf(db, seqs), (row) => row.trust_domain as TrustDomain);
   return rows.map((row) => ({
     entryId: row.entry_id,
     spiffeId: row.spiffe_id as SpiffeId,

@@ -60,7 +60,10 @@ describe("no statement of these reads a whole table", () => {
       const variables = Array.from({ length: sql.split("?").length - 1 }, () => 1);
       const plan = database.reader.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(variables);
       const steps = plan.map((row) => (row as { detail: string }).detail);
-      const scans = steps.filter((step) => step.startsWith("SCAN ") && !step.endsWith(" VALUES CLAUSE"));
+      // json_each lists what the query was given.
+      const scans = steps.filter(
+        (step) => step.startsWith("SCAN ") && !step.startsWith("SCAN json_each ") && !step.endsWith(" VALUES CLAUSE"),
+      );
       expect(scans, sql).toEqual([]);
     }
   });
