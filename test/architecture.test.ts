@@ -70,6 +70,14 @@ describe("architecture", () => {
     );
   });
 
+  test("what few configurations use is not loaded at every start", () => {
+    const eager = /^import (?!type )[^;]*? from "(?:undici|node:https?)";/m;
+    const eagerly = own.filter(({ text }) => eager.test(text)).map(({ file }) => file);
+    expect(eagerly).toEqual([]);
+    const prometheus = /^import (?!type )[^;]*? from "[^"]*\/prometheus\.ts";/m;
+    expect(own.filter(({ text }) => prometheus.test(text)).map(({ file }) => file)).toEqual([]);
+  });
+
   test("imports point one way", () => {
     expect(
       wrongArrows((from, to) => {
