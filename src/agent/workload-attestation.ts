@@ -32,9 +32,13 @@ export class WorkloadAttestation {
     const outcomes = await Promise.all(this.#attestors.map((attestor) => this.#ask(attestor, peer, signal)));
     if (signal.aborted) throw new AgentError("CANCELLED", "attestation was given up", { cause: signal.reason });
     if (!peer.isUnchanged()) {
-      throw new AgentError("UNAVAILABLE", "the caller is not the process that connected, or of another user, or executes another file", {
-        publicMessage: PUBLIC_MESSAGE,
-      });
+      throw new AgentError(
+        "UNAVAILABLE",
+        "the caller is not the process that connected, or of another user, or executes another file",
+        {
+          publicMessage: PUBLIC_MESSAGE,
+        },
+      );
     }
     if (outcomes.length > 0 && outcomes.every((outcome) => outcome === undefined)) {
       throw new AgentError("UNAVAILABLE", "every workload attestor failed", { publicMessage: PUBLIC_MESSAGE });
