@@ -218,5 +218,8 @@ test("both programs are healthy, and say when they are not", async () => {
     "Agent is healthy.\n",
   );
   const nobody = await run(PROGRAMS.agent, ["healthcheck", "-socketPath", "/nonexistent/api.sock"]);
-  expect([nobody.status, nobody.stderr]).toEqual([1, "Agent is unhealthy: unable to determine health\nRun it with -verbose to see why.\n"]);
+  expect([nobody.status, nobody.stderr]).toEqual([
+    1,
+    "Agent is unhealthy: unable to determine health\nRun it with -verbose to see why.\n",
+  ]);
 });
