@@ -5,7 +5,6 @@ import { publicError } from "../errors.ts";
 
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
-const NEW_FOLDER_MODE = 0o755;
 /** As many links as the kernel follows. */
 const MOST_LINKS = 40;
 
@@ -18,7 +17,7 @@ export interface TrustedOwners {
 }
 
 /**
- * Makes the folder (mode 0755, whatever the umask) if it is missing, and checks it and the whole way to it: each folder
+ * Makes the folder (of that mode, whatever the umask) if it is missing, and checks it and the whole way to it: each folder
  * and each link that is passed. Throws `FAILED_PRECONDITION` naming the folder and the rule, also when it cannot be made.
  *
  * The folder itself must be owned by root or by us and not be writable by others; sticky does not help, since
@@ -26,7 +25,7 @@ export interface TrustedOwners {
  * sticky, as `/tmp` is: then nobody else can move what is ours away. What is missing is made only once the way to it
  * is known to be such, or somebody could turn us elsewhere meanwhile.
  */
-export function prepareSocketFolder(folder: string, ownUid: number): void {
+export function prepareSocketFolder(folder: string, mode: number, ownUid: number): void {
   const owners: TrustedOwners = { uids: [ownUid], sticky: true };
   try {
     const missing: string[] = [];
@@ -35,8 +34,8 @@ export function prepareSocketFolder(folder: string, ownUid: number): void {
     }
     walk(missing.length === 0 ? folder : dirname(missing.at(-1) ?? folder), owners);
     for (const path of missing.reverse()) {
-      mkdirSync(path, { mode: NEW_FOLDER_MODE });
-      chmodSync(path, NEW_FOLDER_MODE);
+      mkdirSync(path, { mode });
+      chmodSync(path, mode);
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

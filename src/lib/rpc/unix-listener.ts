@@ -21,6 +21,8 @@ export interface UnixListenerOptions {
 /** `sun_path` holds 108 bytes with the closing zero. */
 const MAX_PATH_BYTES = 107;
 const MODE: Record<SocketAudience, number> = { workload: 0o777, admin: 0o770 };
+/** Of folders that are made for the socket. */
+const FOLDER_MODE: Record<SocketAudience, number> = { workload: 0o755, admin: 0o750 };
 const BACKLOG = 4096;
 const NESTED = "/.sock-XXXXXX/s".length;
 
@@ -45,7 +47,9 @@ export class UnixListener {
   async open(): Promise<void> {
     const path = this.#path;
     checkLength(path);
-    if (this.#options.trustFolder !== true) prepareSocketFolder(dirname(path), process.geteuid?.() ?? 0);
+    if (this.#options.trustFolder !== true) {
+      prepareSocketFolder(dirname(path), FOLDER_MODE[this.#options.audience], process.geteuid?.() ?? 0);
+    }
     const stale = await findStale(path);
     // Bound inside a folder that only we can enter, so that nobody connects before the mode is right.
     const nest = makeNest(dirname(path));

@@ -1,7 +1,6 @@
 /** The administration socket: whoever its folder's permissions let in is the operator. */
-import { mkdirSync } from "node:fs";
 import type { Socket } from "node:net";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { errorText } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { PeerCredentialSource } from "../../lib/native.ts";
@@ -17,9 +16,6 @@ export interface AdminSocketDeps {
   readonly credentials?: PeerCredentialSource;
   readonly onConnection: (socket: Socket, caller: LocalCaller) => void;
 }
-
-/** Mode of folders that are made for the socket. */
-const FOLDER_MODE = 0o750;
 
 /** Listens while it runs. Accepted connections belong to `onConnection` and outlive it. */
 export class AdminSocket implements Runnable {
@@ -48,7 +44,6 @@ export class AdminSocket implements Runnable {
       (socket) => this.#accept(socket),
     );
     try {
-      makeFolder(dirname(this.#path));
       await listener.open();
       this.#started.resolve();
       log.info("Starting Server APIs", { address: this.#path, network: "unix" });
@@ -70,13 +65,6 @@ export class AdminSocket implements Runnable {
       socket.destroy();
     }
   }
-}
-
-/** Makes missing folders less open than the listener would; what it cannot make, the listener reports. */
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
-  } catch {}
 }
 
 /** The file mode decided already who may connect; this is for the record, so a process that has gone is no failure. */

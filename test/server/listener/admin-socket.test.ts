@@ -1,4 +1,4 @@
-import { chmod, mkdir, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
@@ -40,6 +40,18 @@ test("a folder that others may write to is refused, as is a file in the socket's
   await expect(startServer({ options: { socketPath: join(folder, "file") } })).rejects.toMatchObject({
     code: "INVALID_ARGUMENT",
   });
+});
+
+test("nothing is made behind a folder that others may change", async () => {
+  const folder = await tempFolder();
+  const [open, elsewhere] = [join(folder, "open"), join(folder, "elsewhere")];
+  await mkdir(open);
+  await mkdir(elsewhere);
+  await symlink(elsewhere, join(open, "spire-server"));
+  await chmod(open, 0o777);
+  const socketPath = join(open, "spire-server", "private", "api.sock");
+  await expect(startServer({ options: { socketPath } })).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  expect(await readdir(elsewhere)).toEqual([]);
 });
 
 test("health is told, and only of the whole server", async () => {
