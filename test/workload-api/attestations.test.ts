@@ -21,7 +21,7 @@ function setUp() {
     subscribe: () => ({}) as Watchable<WorkloadUpdate>,
   };
   const peer = (): ConnectedPeer => {
-    const made = { rest: () => rests.push(made as ConnectedPeer) } as unknown as ConnectedPeer;
+    const made = { rest: () => rests.push(made) } as unknown as ConnectedPeer;
     return made;
   };
   return { asked, rests, peer, attestations: new Attestations(source) };
