@@ -70,7 +70,7 @@ export interface BundleTable {
   readonly sequence: number;
 }
 
-/** `join_tokens`: by hash, so that a copy of the database spends none. */
+/** `join_tokens`: by hash, so that a copy of the row spends none; an alias made with the token names it, though. */
 export interface JoinTokenTable {
   readonly token_hash: Uint8Array;
   readonly expires_at: number;

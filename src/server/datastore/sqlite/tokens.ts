@@ -1,4 +1,4 @@
-/** Join tokens in SQLite, by hash: whoever copies the database cannot spend one. */
+/** Join tokens in SQLite, by hash: the rows alone spend none. */
 import { createHash } from "node:crypto";
 import { publicError } from "../../../lib/errors.ts";
 import type { JoinTokenStore } from "../datastore.ts";
