@@ -1,7 +1,9 @@
 /** Finds out all selectors of a caller: asks every attestor, and makes sure that the caller is still who it was. */
 import type { WorkloadAttestor, WorkloadPeer } from "../attestors/workload.ts";
+import type { Clock } from "../lib/clock.ts";
 import { AgentError, errorText } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { LogShare } from "../lib/log-share.ts";
 import { normalizeSelectors, type Selector } from "../spiffe/selector.ts";
 
 /** What attestation needs. */
@@ -9,6 +11,7 @@ export interface WorkloadAttestationDeps {
   /** One of each plugin that is configured. */
   readonly attestors: readonly WorkloadAttestor[];
   readonly log: Logger;
+  readonly clock: Clock;
 }
 
 const PUBLIC_MESSAGE = "workload attestation failed";
@@ -18,10 +21,12 @@ export class WorkloadAttestation {
   readonly #attestors: readonly WorkloadAttestor[];
   readonly #log: Logger;
   readonly #known = new WeakMap<readonly Selector[], readonly Selector[]>();
+  readonly #lines: LogShare<number>;
 
   constructor(deps: WorkloadAttestationDeps) {
     this.#attestors = deps.attestors;
     this.#log = deps.log;
+    this.#lines = new LogShare(deps.clock);
   }
 
   /**
@@ -69,12 +74,10 @@ export class WorkloadAttestation {
     } catch (error) {
       // That a caller has gone says nothing about the attestor.
       if (!signal.aborted && peer.isAlive()) {
-        this.#log.warn("Workload attestor failed", {
-          plugin_name: attestor.name,
-          pid: peer.pid,
-          caller_uid: peer.uid,
-          error: errorText(error),
-        });
+        const fields = { plugin_name: attestor.name, pid: peer.pid, caller_uid: peer.uid, error: errorText(error) };
+        this.#lines.pass(peer.uid, (suppressed) =>
+          this.#log.warn("Workload attestor failed", { ...fields, ...suppressed }),
+        );
       }
       return undefined;
     }

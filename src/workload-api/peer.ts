@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { WorkloadPeer } from "../attestors/workload.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { ExecutableIdentity, PeerCredentials, PeerHandle, ProcFile } from "../lib/native.ts";
+import { setReading } from "../lib/socket-fd.ts";
 
 /** How long a refused connection stays open, so that the caller reads the refusal. */
 const LINGER_MS = 50;
@@ -83,6 +84,15 @@ export class ConnectedPeer implements WorkloadPeer {
     const listeners = this.#exitListeners;
     listeners.add(listener);
     return () => listeners.delete(listener);
+  }
+
+  /** Takes nothing more of what the caller sends. */
+  pauseReading(): void {
+    setReading(this.#socket, false);
+  }
+
+  resumeReading(): void {
+    setReading(this.#socket, true);
   }
 
   /** Believes the caller no more and closes its connection once answers in progress are out. */

@@ -1,13 +1,15 @@
 /** Admits connections to the Workload API: names the process behind each, and bounds how many a user may hold. */
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native.ts";
 import { socketFd } from "../lib/socket-fd.ts";
+import type { FairTurns } from "./fair-turns.ts";
 import { Later } from "./later.ts";
 import { ConnectedPeer } from "./peer.ts";
+import type { ReadShares } from "./read-shares.ts";
 
 /** How long a caller that asks nothing may cost a second descriptor, and how many may at once. */
 const SILENT_MS = 500;
@@ -18,25 +20,31 @@ export interface PeerGateDeps {
   readonly native: PeerCredentialSource;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly turns: FairTurns;
+  readonly shares: ReadShares<ConnectedPeer>;
 }
 
 /** How the gate works. */
 export interface PeerGateOptions {
+  /** Connections in all. */
+  readonly maxConnections: number;
   /** Connections of one uid. */
   readonly maxPerUid: number;
   /** How the kernel is asked; see there. */
   readonly credentials?: PeerCredentialsOptions;
 }
 
-/** The `onConnect` and `onDisconnect` of a transport. */
+/** Stands before a transport, and is its `onConnect`. */
 export class PeerGate {
   readonly #deps: PeerGateDeps;
   readonly #options: PeerGateOptions;
+  readonly #peers = new Map<Duplex, ConnectedPeer>();
   readonly #perUid = new Map<number, number>();
   /** What was warned about already, since callers can repeat it at will: error codes and uids. */
   readonly #warned = new Set<string | number>();
   /** Callers whose `/proc` directory is open since they connected, for most ask at once. */
   readonly #silent: Later<ConnectedPeer>;
+  #refused = 0;
   #overUid = 0;
   #unidentified = 0;
 
@@ -44,6 +52,16 @@ export class PeerGate {
     this.#deps = deps;
     this.#silent = new Later(deps.clock, { withinMs: SILENT_MS, most: MOST_SILENT, work: (peer) => peer.rest() });
     this.#options = options;
+  }
+
+  /** Connections open now. */
+  get connections(): number {
+    return this.#peers.size;
+  }
+
+  /** Connections closed at once so far, for whatever reason. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** Connections closed so far because their user held too many. */
@@ -56,25 +74,55 @@ export class PeerGate {
     return this.#unidentified;
   }
 
-  readonly onConnect = (socket: Duplex): ConnectedPeer | null => {
-    if (!(socket instanceof Socket)) return null;
-    const peer = this.#identify(socket);
-    if (peer === undefined) return null;
-    const held = this.#perUid.get(peer.uid) ?? 0;
-    if (held >= this.#options.maxPerUid) {
-      this.#overUid++;
-      if (this.#firstTime(peer.uid)) {
-        this.#deps.log.warn("User holds too many connections", { caller_uid: peer.uid, limit: held });
-      }
-      peer.close();
-      return null;
+  /**
+   * Names the process behind a connection at once, and calls `next` when it is its user's turn: what comes then is
+   * dear. Until then nothing is read, not even that the caller has gone. Closes what must not come in.
+   */
+  receive(socket: Socket, next: () => void): void {
+    this.#deps.turns.hurry();
+    const peer = this.#admit(socket);
+    if (peer === undefined) {
+      this.#refused++;
+      socket.destroy();
+      return;
     }
-    this.#perUid.set(peer.uid, held + 1);
-    this.#silent.add(peer);
-    return peer;
-  };
+    this.#peers.set(socket, peer);
+    socket.once("close", () => this.#left(socket, peer));
+    // Until the transport takes it over nobody else listens.
+    socket.once("error", () => {});
+    this.#deps.turns.run(peer.uid, () => {
+      if (socket.destroyed) return;
+      next();
+      this.#deps.shares.enter(peer);
+      peer.resumeReading();
+    });
+  }
 
-  readonly onDisconnect = (peer: ConnectedPeer): void => {
+  /** The process behind a connection that came in. */
+  readonly onConnect = (socket: Duplex): ConnectedPeer | null => this.#peers.get(socket) ?? null;
+
+  #admit(socket: Socket): ConnectedPeer | undefined {
+    const { maxConnections, maxPerUid } = this.#options;
+    if (this.#peers.size >= maxConnections) return undefined;
+    const peer = this.#identify(socket);
+    if (peer === undefined) return undefined;
+    const held = this.#perUid.get(peer.uid) ?? 0;
+    if (held < maxPerUid) {
+      this.#perUid.set(peer.uid, held + 1);
+      this.#silent.add(peer);
+      return peer;
+    }
+    this.#overUid++;
+    if (this.#firstTime(peer.uid)) {
+      this.#deps.log.warn("User holds too many connections", { caller_uid: peer.uid, limit: held });
+    }
+    peer.close();
+    return undefined;
+  }
+
+  #left(socket: Socket, peer: ConnectedPeer): void {
+    this.#peers.delete(socket);
+    this.#deps.shares.leave(peer);
     const left = (this.#perUid.get(peer.uid) ?? 1) - 1;
     if (left > 0) this.#perUid.set(peer.uid, left);
     else {
@@ -82,7 +130,7 @@ export class PeerGate {
       this.#warned.delete(peer.uid);
     }
     peer.close();
-  };
+  }
 
   #identify(socket: Socket): ConnectedPeer | undefined {
     const { native, clock, log } = this.#deps;

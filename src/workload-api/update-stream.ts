@@ -2,6 +2,7 @@
 import { AgentError, errorText } from "../lib/errors.ts";
 import { GrpcCode, grpcCodeName, toGrpcStatus } from "../lib/grpc-status.ts";
 import type { Logger } from "../lib/log.ts";
+import type { LogShare } from "../lib/log-share.ts";
 import type { Reply } from "../lib/rpc/transport.ts";
 import type { Watchable } from "../lib/watchable.ts";
 import type { Attestations, Attestee } from "./attestations.ts";
@@ -17,6 +18,8 @@ export interface StreamHost {
   /** Streams that had their first answer, until {@link UpdateStream.watchExit}. */
   readonly staying: Later<UpdateStream>;
   readonly log: Logger;
+  /** Bounds what is said of callers, by uid. */
+  readonly lines: LogShare<number>;
   /** The streams in progress. */
   readonly open: Set<UpdateStream>;
 }
@@ -123,7 +126,8 @@ export class UpdateStream implements Pushable, Attestee {
   #deny(): void {
     const { peer, method } = this.#call;
     const fields = { pid: peer.pid, caller_uid: peer.uid, method, registered: false };
-    this.#host.log.info("No identity issued", fields);
+    const { log, lines } = this.#host;
+    lines.pass(peer.uid, (suppressed) => log.info("No identity issued", { ...fields, ...suppressed }));
     this.end(GrpcCode.PERMISSION_DENIED, "no identity issued");
   }
 
@@ -132,13 +136,11 @@ export class UpdateStream implements Pushable, Attestee {
     const { code, message } = toGrpcStatus(error);
     const { peer, method } = this.#call;
     if (!peer.isUnchanged()) peer.refuse();
-    this.#host.log.warn("Call failed", {
-      pid: peer.pid,
-      caller_uid: peer.uid,
-      method,
-      status_code: grpcCodeName(code),
-      error: errorText(error),
-    });
+    const fields = { pid: peer.pid, caller_uid: peer.uid, method, status_code: grpcCodeName(code) };
+    const { log, lines } = this.#host;
+    lines.pass(peer.uid, (suppressed) =>
+      log.warn("Call failed", { ...fields, error: errorText(error), ...suppressed }),
+    );
     this.end(code, message);
   }
 

@@ -4,11 +4,14 @@ import type { Clock } from "../lib/clock.ts";
 import { errorText, findAgentError } from "../lib/errors.ts";
 import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Logger } from "../lib/log.ts";
+import { LogShare } from "../lib/log-share.ts";
 import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native.ts";
 import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
 import type { Method, MethodTable } from "../lib/rpc/transport.ts";
 import { UnixListener } from "../lib/rpc/unix-listener.ts";
 import { Attestations } from "./attestations.ts";
+import { CallGate } from "./call-gate.ts";
+import { FairTurns } from "./fair-turns.ts";
 import { unimplemented } from "./guard.ts";
 import { HEALTH_SERVICE, healthMethods } from "./health.ts";
 import { Later } from "./later.ts";
@@ -17,6 +20,7 @@ import type { ConnectedPeer } from "./peer.ts";
 import { PeerGate } from "./peers.ts";
 import type { IdentitySource } from "./ports.ts";
 import { PushQueue } from "./push-queue.ts";
+import { ReadShares } from "./read-shares.ts";
 import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
 import type { StreamHost } from "./update-stream.ts";
 import { x509Methods } from "./x509.ts";
@@ -60,6 +64,10 @@ export interface WorkloadApiStats {
   readonly refused: number;
   readonly refusedOverUid: number;
   readonly refusedUnidentified: number;
+  /** Calls in progress, of every service. */
+  readonly calls: number;
+  /** Calls refused so far because there were too many. */
+  readonly refusedCalls: number;
 }
 
 /** Serves from {@link open} to the end of {@link run}. */
@@ -67,6 +75,7 @@ export class WorkloadApi {
   readonly #log: Logger;
   readonly #streams: StreamHost;
   readonly #gate: PeerGate;
+  readonly #calls: CallGate;
   readonly #transport: GrpcJsTransport<ConnectedPeer>;
   readonly #listener: UnixListener;
 
@@ -77,24 +86,33 @@ export class WorkloadApi {
     this.#streams = {
       attestations: new Attestations(source),
       log,
+      lines: new LogShare(clock),
       queue: new PushQueue(clock),
       staying: new Later(clock, { withinMs: WATCH_EXITS_MS, work: (stream) => stream.watchExit() }),
       open: new Set(),
     };
-    const { credentials } = options;
+    const { credentials, limits } = options;
+    const turns = new FairTurns(clock);
+    const shares = new ReadShares<ConnectedPeer>();
     this.#gate = new PeerGate(
-      { native, clock, log },
-      { maxPerUid: options.limits.maxConnectionsPerUid, ...(credentials !== undefined && { credentials }) },
+      { native, clock, log, turns, shares },
+      {
+        maxConnections: limits.maxConnections,
+        maxPerUid: limits.maxConnectionsPerUid,
+        ...(credentials !== undefined && { credentials }),
+      },
     );
+    this.#calls = new CallGate(log, limits);
     this.#transport = new GrpcJsTransport(
       {
-        methods: methodTable(this.#streams, deps, options),
+        methods: methodTable(this.#streams, this.#calls, deps, options),
         onConnect: this.#gate.onConnect,
-        onDisconnect: this.#gate.onDisconnect,
+        onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
-        maxRequest: options.limits.maxRequest,
-        maxStreams: options.limits.maxStreams,
-        maxConnections: options.limits.maxConnections,
+        maxRequest: limits.maxRequest,
+        maxStreams: limits.maxStreams,
+        // The gate counts, also those that wait for their turn.
+        maxConnections: limits.maxConnections,
       },
       { clock },
     );
@@ -103,20 +121,23 @@ export class WorkloadApi {
         path: options.socketPath,
         audience: "workload",
         trustFolder: options.trustSocketFolder === true,
+        paused: true,
         onError: (error) => log.warn("Cannot accept a connection", { error: errorText(error) }),
       },
-      (socket) => this.#transport.accept(socket),
+      (socket) => this.#gate.receive(socket, () => this.#transport.accept(socket)),
     );
   }
 
   /** Numbers of this moment. */
   get stats(): WorkloadApiStats {
     return {
-      connections: this.#transport.connections,
+      connections: this.#gate.connections,
       streams: this.#streams.open.size,
-      refused: this.#transport.refused,
+      refused: this.#gate.refused + this.#transport.refused,
       refusedOverUid: this.#gate.refusedOverUid,
       refusedUnidentified: this.#gate.refusedUnidentified,
+      calls: this.#calls.running,
+      refusedCalls: this.#calls.refused,
     };
   }
 
@@ -143,6 +164,7 @@ export class WorkloadApi {
 
 function methodTable(
   streams: StreamHost,
+  calls: CallGate,
   deps: WorkloadApiDeps,
   options: WorkloadApiOptions,
 ): MethodTable<ConnectedPeer> {
@@ -157,11 +179,12 @@ function methodTable(
     if (findAgentError(error) === undefined) streams.log.error("Method failed", { method, error: errorText(error) });
   };
   const services = [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...(workload.length > 0 ? [SERVICE] : [])];
-  return new Map([
+  const methods = [
     ...workload.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SERVICE}/${name}`, method]),
     ...healthMethods<ConnectedPeer>(() => deps.healthy(), { onError }),
     ...reflectionMethods<ConnectedPeer>(services, fileDescriptors, { onError }),
-  ]);
+  ];
+  return new Map(methods.map(([path, method]) => [path, calls.guard(method)]));
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

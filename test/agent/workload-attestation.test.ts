@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { WorkloadAttestation } from "../../src/agent/workload-attestation.ts";
 import type { WorkloadAttestor } from "../../src/attestors/workload.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { AgentError } from "../../src/lib/errors.ts";
 import { toGrpcStatus } from "../../src/lib/grpc-status.ts";
 import { selectorText } from "../../src/spiffe/selector.ts";
@@ -28,7 +29,7 @@ async function attest(
   signal = new AbortController().signal,
 ) {
   const log = new LogLines();
-  const attestation = new WorkloadAttestation({ attestors, log });
+  const attestation = new WorkloadAttestation({ attestors, log, clock: systemClock });
   const outcome = await attestation.attest(peer, signal).then(
     (selectors) => selectors.map(selectorText),
     (error: unknown) => {

@@ -37,7 +37,7 @@ async function start(options: { credentials?: PeerCredentialsOptions; attestors?
     { clock: systemClock },
     { discoverWorkloadPath: true, workloadSizeLimit: 0, allowOtherMountNamespaces: false },
   );
-  const attestation = new WorkloadAttestation({ attestors: options.attestors ?? [unix], log });
+  const attestation = new WorkloadAttestation({ attestors: options.attestors ?? [unix], log, clock: systemClock });
   source.attested = (peer, signal) => attestation.attest(peer, signal);
   const harness = await ApiHarness.open(source, { credentials: options.credentials ?? {} });
   return { source, harness, log, [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose]() };

@@ -34,6 +34,7 @@ async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): 
   const attestation = new WorkloadAttestation({
     attestors: config.plugins.workloadAttestors.map((plugin) => new UnixWorkloadAttestor({ clock }, plugin)),
     log: log.named("workload_attestor"),
+    clock,
   });
   const agent = createAgent<ConnectedPeer>(
     {

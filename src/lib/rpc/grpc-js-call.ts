@@ -54,11 +54,11 @@ export class GrpcJsCall<P> implements Call<P> {
 
   /** Takes the peer's metadata and begins to watch the deadline. False: the call has ended, there was too much of it. */
   begin(metadata: Metadata): boolean {
+    this.#metadata = metadata;
     if (isLong(metadata)) {
       this.end(GrpcCode.RESOURCE_EXHAUSTED, "metadata is too long");
       return false;
     }
-    this.#metadata = metadata;
     const left = this.timeLeft();
     // The library ends the call at its deadline, but tells us only once the peer has read what was sent.
     if (left !== Infinity) this.#disarm = this.#host.clock.after(left, () => this.cancel());

@@ -105,7 +105,7 @@ export class BidiListener<P> implements InnerListener {
 
 /** Begins to read the peer's messages, at once or when the method says so. */
 function readWhen(
-  ready: Promise<void> | undefined,
+  ready: Promise<void> | void,
   call: { readonly ended: boolean },
   inner: Pick<ServerInterceptingCallInterface, "startRead">,
 ): void {

@@ -1,4 +1,5 @@
 /** The transport on `@grpc/grpc-js`: connections are injected, messages pass as bytes. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Duplex } from "node:stream";
 import {
   logVerbosity,
@@ -20,10 +21,28 @@ export interface GrpcJsDeps {
   readonly clock: Clock;
 }
 
-interface Connection<P> {
+class Connection<P> {
+  readonly owner: unknown;
   readonly peer: P;
   readonly socket: Duplex;
+
+  constructor(owner: unknown, peer: P, socket: Duplex) {
+    this.owner = owner;
+    this.peer = peer;
+    this.socket = socket;
+  }
 }
+
+/** Where Node tells of every stream, also of one whose method nobody knows. */
+const STREAMS = "http2.server.stream.created";
+
+/** What it tells, as far as we need it. */
+interface StreamCreated {
+  readonly stream: { readonly session?: { readonly socket?: { readonly [CONNECTION]?: unknown } } };
+}
+
+/** Leads from a socket to its connection, also through the proxy that a session shows in its place. */
+const CONNECTION = Symbol("connection");
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -38,6 +57,7 @@ export class GrpcJsTransport<P> implements Transport {
   #names = 0;
   #refused = 0;
   #stopping = false;
+  #listening = false;
   #emptied: PromiseWithResolvers<void> | undefined;
 
   constructor(options: TransportOptions<P>, deps: GrpcJsDeps) {
@@ -59,6 +79,7 @@ export class GrpcJsTransport<P> implements Transport {
   }
 
   accept(socket: Duplex): void {
+    this.#listen();
     const peer = this.#admit(socket);
     if (peer === null) {
       this.#refused++;
@@ -68,7 +89,9 @@ export class GrpcJsTransport<P> implements Transport {
     const name = `connection-${++this.#names}`;
     // The one way from a call of grpc-js back to its connection that outlives the socket.
     Object.defineProperty(socket, "remoteAddress", { value: name });
-    this.#connections.set(name, { peer, socket });
+    const connection = new Connection(this, peer, socket);
+    Object.defineProperty(socket, CONNECTION, { value: connection });
+    this.#connections.set(name, connection);
     socket.once("close", () => this.#disconnected(name, peer));
     try {
       this.#injector.injectConnection(socket);
@@ -91,7 +114,22 @@ export class GrpcJsTransport<P> implements Transport {
       disarm();
     }
     this.#server.forceShutdown();
+    unsubscribe(STREAMS, this.#created);
   }
+
+  #listen(): void {
+    if (this.#listening || this.#options.onStream === undefined) return;
+    this.#listening = true;
+    subscribe(STREAMS, this.#created);
+  }
+
+  /** Told of the streams of every HTTP/2 server in this process. */
+  readonly #created = (message: unknown): void => {
+    const connection = (message as StreamCreated).stream.session?.socket?.[CONNECTION];
+    if (connection instanceof Connection && connection.owner === this) {
+      this.#options.onStream?.((connection as Connection<P>).peer);
+    }
+  };
 
   #admit(socket: Duplex): P | null {
     if (this.#stopping || socket.destroyed || this.#connections.size >= this.#options.maxConnections) return null;

@@ -52,7 +52,7 @@ export type Method<P> =
   | {
       readonly kind: "single";
       /** Judges a call before anything of its request is read, which waits for the promise; it must not reject. */
-      open?(call: Call<P>): Promise<void>;
+      open?(call: Call<P>): Promise<void> | void;
       run(call: Call<P>, request: Uint8Array): void;
     }
   | { readonly kind: "bidi"; open(call: Call<P>): BidiHandler };
@@ -65,6 +65,8 @@ export interface TransportOptions<P> {
   readonly methods: MethodTable<P>;
   /** Says who the peer of an accepted connection is; `null` refuses it. The socket is open and unread. */
   onConnect(socket: Duplex): P | null;
+  /** Called when the peer begins a call, whatever becomes of it; as far as the implementation knows of those that it refuses itself. */
+  onStream?(peer: P): void;
   /** Called when a connection is gone. */
   onDisconnect?(peer: P): void;
   /** Largest request in bytes; more ends the call with RESOURCE_EXHAUSTED. */

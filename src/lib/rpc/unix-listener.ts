@@ -14,6 +14,8 @@ export interface UnixListenerOptions {
   readonly audience: SocketAudience;
   /** Takes a socket's folder as it is, also if others could replace the socket (an `emptyDir` volume). Default false. */
   readonly trustFolder?: boolean;
+  /** Leaves it to the owner to begin to read accepted sockets (`setReading`), so that they may wait for their turn. */
+  readonly paused?: boolean;
   /** Told when the kernel would not hand over a connection, for example for lack of file descriptors. */
   onError?(error: unknown): void;
 }
@@ -37,7 +39,7 @@ export class UnixListener {
   constructor(options: UnixListenerOptions, onConnection: (socket: Socket) => void) {
     this.#path = resolve(options.path);
     this.#options = options;
-    this.#server = createServer(onConnection);
+    this.#server = createServer({ pauseOnConnect: options.paused === true }, onConnection);
   }
 
   /**

@@ -492,6 +492,23 @@ describe("bounds", () => {
     expect(status).toMatchObject({ code: Status.NOT_FOUND, details: `${"ü".repeat(1_023)}…` });
   });
 
+  test("each call that a peer begins is told of, also of a method that is not there, and only of its own transport", async () => {
+    const begun: string[] = [];
+    await using one = await startHarness(
+      { "/t.T/Echo": echo },
+      { onStream: (peer) => begun.push(`one ${peer.number}`) },
+    );
+    await using other = await startHarness({ "/t.T/Echo": echo }, { onStream: () => begun.push("other") });
+    await using _silent = await startHarness({ "/t.T/Echo": echo });
+    const client = one.client();
+    await call(client, "/t.T/Echo");
+    await call(client, "/no.such/Method");
+    await call(_silent.client(), "/t.T/Echo");
+    expect(begun).toEqual(["one 0", "one 0"]);
+    await call(other.client(), "/t.T/Echo");
+    expect(begun).toHaveLength(3);
+  });
+
   test("a connection over the bound or without a peer is closed at once and counted", async () => {
     await using harness = await startHarness({ "/t.T/Echo": echo }, { maxConnections: 1 });
     const first = net.connect(harness.path);
