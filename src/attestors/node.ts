@@ -18,10 +18,18 @@ export interface Attestation extends AsyncDisposable {
   respond(challenge: Uint8Array): Promise<Uint8Array>;
 }
 
+/**
+ * What an attestation told of a node beside its selectors, as short texts by name: for people, and for comparison with
+ * what the next one tells.
+ */
+export type NodeFacts = Readonly<Record<string, string>>;
+
 /** What the server half may ask of its store. */
 export interface AttestedNodeLookup {
   /** Whether a node with this ID has attested before and was not evicted (TOFU). */
   isAttested(agentId: SpiffeId): Promise<boolean>;
+  /** What the node's last attestation told; `undefined` for a node that is not known. */
+  factsOf(agentId: SpiffeId): Promise<NodeFacts | undefined>;
   /** Deletes an unspent, unexpired token and returns true; one row must go, so that a token is spent once. */
   consumeJoinToken(token: string): Promise<"consumed" | "expired" | "unknown">;
 }
@@ -49,4 +57,6 @@ export interface AttestResult {
   readonly selectors: readonly Selector[];
   /** Whether the agent renews by attesting anew, rather than by `RenewAgent`. */
   readonly canReattest: boolean;
+  /** Stored with the node. Default: none. */
+  readonly facts?: NodeFacts;
 }

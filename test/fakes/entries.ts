@@ -56,6 +56,7 @@ export function node(name: string, change: Partial<AttestedNode> = {}): Attested
     canReattest: false,
     agentVersion: "",
     selectors: [],
+    facts: {},
     ...change,
   };
 }

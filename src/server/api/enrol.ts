@@ -1,5 +1,5 @@
 /** Makes a node that proved itself an agent: checks its ID, signs its SVID, stores its row. */
-import type { AttestedNodeLookup, AttestResult } from "../../attestors/node.ts";
+import type { AttestedNodeLookup, AttestResult, NodeFacts } from "../../attestors/node.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { AgentError, publicError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -33,6 +33,10 @@ export class NodeLookup implements AttestedNodeLookup {
     const known = (await this.#deps.datastore.nodes.get(agentId)) !== undefined;
     if (!known) this.#saidNew.add(agentId);
     return known;
+  }
+
+  async factsOf(agentId: SpiffeId): Promise<NodeFacts | undefined> {
+    return (await attempt("failed to fetch agent", () => this.#deps.datastore.nodes.get(agentId)))?.facts;
   }
 
   async consumeJoinToken(token: string): Promise<"consumed" | "expired" | "unknown"> {
@@ -76,6 +80,7 @@ export async function enrol(
     pendingExpiresAt: 0,
     canReattest,
     selectors,
+    facts: request.result.facts ?? {},
   };
   try {
     await deps.datastore.transaction(async ({ nodes }) => {

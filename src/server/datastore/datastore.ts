@@ -69,6 +69,8 @@ export interface AttestedNode {
   readonly canReattest: boolean;
   readonly agentVersion: string;
   readonly selectors: readonly Selector[];
+  /** What its last attestation told beside the selectors: short texts by name. */
+  readonly facts: Readonly<Record<string, string>>;
 }
 
 /** Conditions on nodes; all given ones must hold. */

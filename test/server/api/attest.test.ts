@@ -85,6 +85,7 @@ describe("a join token", () => {
       canReattest: false,
       agentVersion: "",
       selectors: [],
+      facts: {},
     });
   });
 

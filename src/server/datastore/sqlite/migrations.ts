@@ -97,4 +97,5 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX events_created ON events (created_at);
   `,
+  `ALTER TABLE nodes ADD COLUMN facts TEXT NOT NULL DEFAULT '{}';`,
 ];

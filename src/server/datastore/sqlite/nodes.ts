@@ -30,6 +30,7 @@ const putRow = hotQuery<Omit<NodeRow, "seq">, Pick<NodeRow, "seq">>((db, value) 
     pending_expires_at: value("pending_expires_at"),
     can_reattest: value("can_reattest"),
     agent_version: value("agent_version"),
+    facts: value("facts"),
   };
   return db
     .insertInto("nodes")
@@ -162,6 +163,7 @@ function allColumns(fields: NodeFields): Omit<NodeRow, "seq" | "agent_id"> {
     pending_expires_at: fields.pendingExpiresAt,
     can_reattest: Number(fields.canReattest),
     agent_version: fields.agentVersion,
+    facts: JSON.stringify(fields.facts),
   };
 }
 
@@ -175,6 +177,7 @@ function columns(change: Partial<NodeFields>): Updateable<NodeTable> {
     ...(change.pendingExpiresAt !== undefined && { pending_expires_at: change.pendingExpiresAt }),
     ...(change.canReattest !== undefined && { can_reattest: Number(change.canReattest) }),
     ...(change.agentVersion !== undefined && { agent_version: change.agentVersion }),
+    ...(change.facts !== undefined && { facts: JSON.stringify(change.facts) }),
   };
 }
 
@@ -216,5 +219,6 @@ function nodeOf(row: NodeRow, selectors: readonly Selector[]): AttestedNode {
     canReattest: row.can_reattest !== 0,
     agentVersion: row.agent_version,
     selectors: sorted(selectors),
+    facts: JSON.parse(row.facts) as AttestedNode["facts"],
   };
 }

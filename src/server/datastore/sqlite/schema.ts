@@ -53,6 +53,8 @@ export interface NodeTable {
   readonly pending_expires_at: number;
   readonly can_reattest: number;
   readonly agent_version: string;
+  /** JSON: an object of texts. */
+  readonly facts: string;
 }
 
 /** `node_selectors`: `type:value` texts. */
