@@ -123,9 +123,15 @@ export interface SiteOptions {
   readonly agentSections?: string;
   /** `KeyManager "disk"` unless `memory`. */
   readonly keyManager?: "memory";
+  /** The server's `NodeAttestor "…" { … }`. Default: join tokens. */
+  readonly serverAttestor?: string;
+  /** The agent's. */
+  readonly agentAttestor?: string;
   /** Whether callers are told apart by the path and hash of their programs. Default: true. */
   readonly discoverWorkloadPath?: boolean;
 }
+
+const JOIN_TOKEN = 'NodeAttestor "join_token" { plugin_data {} }';
 
 /** Makes the folders and configuration files of a server and an agent below `folder`. They are SPIRE's files too. */
 export async function makeSite(folder: string, options: SiteOptions = {}): Promise<Site> {
@@ -157,7 +163,7 @@ ${options.server ?? ""}
 plugins {
   DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${folder}/server/datastore.sqlite3" } }
   KeyManager ${memory ? '"memory" { plugin_data {} }' : `"disk" { plugin_data { keys_path = "${folder}/server/keys.json" } }`}
-  NodeAttestor "join_token" { plugin_data {} }
+  ${options.serverAttestor ?? JOIN_TOKEN}
 }
 ${options.serverSections ?? ""}
 `,
@@ -175,7 +181,7 @@ ${options.agent ?? ""}
 }
 plugins {
   KeyManager ${memory ? '"memory" { plugin_data {} }' : `"disk" { plugin_data { directory = "${folder}/agent" } }`}
-  NodeAttestor "join_token" { plugin_data {} }
+  ${options.agentAttestor ?? JOIN_TOKEN}
   WorkloadAttestor "unix" { plugin_data { discover_workload_path = ${options.discoverWorkloadPath ?? true} } }
 }
 ${options.agentSections ?? ""}

@@ -3,7 +3,7 @@ import { dirname, relative, resolve } from "node:path";
 import { pathOf, type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import type { AgentConfig, BootstrapConfig, JoinTokenConfig } from "./agent-config.ts";
 import type { AGENT } from "./agent-keys.ts";
-import type { AGENT_PLUGINS } from "./agent-plugins.ts";
+import type { AgentPlugins } from "./agent-plugins.ts";
 import type { SectionValue } from "./keys.ts";
 import type { Enabled } from "./plugins.ts";
 import type { Raw } from "./section.ts";
@@ -61,13 +61,13 @@ function checkSockets(raw: Raw, report: Report): void {
 }
 
 /** Puts the configuration together; reports what is left to find. */
-export function buildAgent(
+export function buildAgent<A>(
   keys: AgentKeys,
-  plugins: Enabled<typeof AGENT_PLUGINS>,
+  plugins: Enabled<AgentPlugins<A>>,
   healthChecks: HealthChecksConfig,
   telemetry: TelemetryConfig,
   report: Report,
-): AgentConfig | undefined {
+): AgentConfig<A> | undefined {
   checkDelegates(keys.authorized_delegates, keys.trust_domain, report);
   const { max_connections: most, max_connections_per_uid: perUid } = keys.experimental;
   if (perUid !== undefined && perUid > most) {

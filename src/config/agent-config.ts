@@ -24,9 +24,6 @@ export interface SdsConfig {
   readonly disableSpiffeCertValidation: boolean;
 }
 
-/** The one enabled `NodeAttestor` plugin. */
-export type AgentNodeAttestorConfig = { readonly name: "join_token" };
-
 /** The one enabled `KeyManager` plugin: where the agent's own key lives. */
 export type AgentKeyManagerConfig = { readonly name: "disk"; readonly directory: string } | { readonly name: "memory" };
 
@@ -43,8 +40,8 @@ export interface UnixWorkloadAttestorConfig {
 /** One enabled `WorkloadAttestor` plugin. */
 export type WorkloadAttestorConfig = UnixWorkloadAttestorConfig;
 
-/** What `agent.conf` and the command line say. */
-export interface AgentConfig {
+/** What `agent.conf` and the command line say. `NodeAttestor` is what the program's table of node attestors makes. */
+export interface AgentConfig<NodeAttestor = unknown> {
   readonly trustDomain: TrustDomain;
   readonly serverAddress: string;
   readonly serverPort: number;
@@ -81,7 +78,8 @@ export interface AgentConfig {
     readonly maxConnectionsPerUid: number | undefined;
   };
   readonly plugins: {
-    readonly nodeAttestor: AgentNodeAttestorConfig;
+    /** The one enabled `NodeAttestor` plugin. */
+    readonly nodeAttestor: NodeAttestor;
     readonly keyManager: AgentKeyManagerConfig;
     /** At least one, in the order of the file. */
     readonly workloadAttestors: readonly WorkloadAttestorConfig[];

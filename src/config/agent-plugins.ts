@@ -1,27 +1,19 @@
 /** The agent's plugins. */
-import type { AgentKeyManagerConfig, AgentNodeAttestorConfig, WorkloadAttestorConfig } from "./agent-config.ts";
+import type { AgentKeyManagerConfig, WorkloadAttestorConfig } from "./agent-config.ts";
 import { defaulted, required } from "./keys.ts";
-import { type PluginType, type PluginTypes, plugin } from "./plugins.ts";
+import { missingNodeAttestors } from "./node-attestors.ts";
+import { type Plugin, type PluginType, type PluginTypes, plugin } from "./plugins.ts";
 import { flag, integer, path } from "./values.ts";
 
-const NODE_ATTESTOR: PluginType<AgentNodeAttestorConfig> = {
-  plugins: [plugin("join_token", {}, "Shows the server a token, once.", () => ({ name: "join_token" }) as const)],
-  notImplemented: [
-    "aws_iid",
-    "azure_imds",
-    "azure_msi",
-    "gcp_iit",
-    "http_challenge",
-    "k8s_psat",
-    "k8s_sat",
-    "sshpop",
-    "tpm_devid",
-    "x509pop",
-  ],
-  least: 1,
-  most: 1,
-  example: 'NodeAttestor "join_token" { plugin_data {} }',
-};
+function nodeAttestor<A>(plugins: readonly Plugin<A>[]): PluginType<A> {
+  return {
+    plugins,
+    notImplemented: missingNodeAttestors(plugins),
+    least: 1,
+    most: 1,
+    example: 'NodeAttestor "join_token" { plugin_data {} }',
+  };
+}
 
 const KEY_MANAGER: PluginType<AgentKeyManagerConfig> = {
   plugins: [
@@ -86,9 +78,19 @@ const SVID_STORE: PluginType<never> = {
 };
 
 /** What may stand in the agent's `plugins`. */
-export const AGENT_PLUGINS = {
-  NodeAttestor: NODE_ATTESTOR,
-  KeyManager: KEY_MANAGER,
-  WorkloadAttestor: WORKLOAD_ATTESTOR,
-  SVIDStore: SVID_STORE,
-} satisfies PluginTypes;
+export interface AgentPlugins<A> extends PluginTypes {
+  readonly NodeAttestor: PluginType<A>;
+  readonly KeyManager: PluginType<AgentKeyManagerConfig>;
+  readonly WorkloadAttestor: PluginType<WorkloadAttestorConfig>;
+  readonly SVIDStore: PluginType<never>;
+}
+
+/** The table, with the node attestors that the program has: each brings its own keys. */
+export function agentPlugins<A>(nodeAttestors: readonly Plugin<A>[]): AgentPlugins<A> {
+  return {
+    NodeAttestor: nodeAttestor(nodeAttestors),
+    KeyManager: KEY_MANAGER,
+    WorkloadAttestor: WORKLOAD_ATTESTOR,
+    SVIDStore: SVID_STORE,
+  };
+}

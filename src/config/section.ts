@@ -4,7 +4,7 @@ import type { Key, Section } from "./keys.ts";
 import type { NotImplemented } from "./not-implemented.ts";
 import type { Problems } from "./problems.ts";
 import { nearest } from "./suggest.ts";
-import type { Spelling } from "./values.ts";
+import type { Spelling, TextMap } from "./values.ts";
 
 /** Values as the file has them, under their tables' names; sections nest. */
 export type Raw = Readonly<Record<string, unknown>>;
@@ -68,7 +68,7 @@ export class SectionReader {
         const key = `${path}.${name}`;
         if (!this.#positions.has(key)) this.#positions.set(key, entry.at);
         if (item.warning !== undefined) this.#problems.warn(entry.at, key, item.warning);
-        if (item.kind === "section") {
+        if (item.kind === "section" || item.spelling === "map") {
           nested.set(name, [...(nested.get(name) ?? []), ...this.blocks(entry, key)]);
         } else if (this.#isFirst(seen, name, entry, key)) {
           this.#positions.set(key, entry.value.at);
@@ -77,8 +77,11 @@ export class SectionReader {
       }
     }
     for (const [name, item] of Object.entries(section.keys)) {
-      if (item.kind !== "section") continue;
       const found = nested.get(name);
+      if (item.kind !== "section") {
+        if (found !== undefined) raw[name] = this.#textMap(found, `${path}.${name}`);
+        continue;
+      }
       if (found !== undefined || !item.optional) raw[name] = this.collect(item, found ?? [], `${path}.${name}`);
     }
     return raw;
@@ -91,6 +94,34 @@ export class SectionReader {
       if (node.kind === "object") return true;
       this.#problems.error(node.at, path, "must be a block { … }");
       return false;
+    });
+  }
+
+  /** Names of the file's own, down to texts; a name may be split over blocks, but not be given a value twice. */
+  #textMap(blocks: readonly ObjectNode[], path: string): TextMap {
+    const map: Record<string, TextMap | readonly string[]> = Object.create(null);
+    const inner = new Map<string, ObjectNode[]>();
+    for (const { key, value, at } of blocks.flatMap((block) => block.entries)) {
+      const name = `${path}.${key}`;
+      this.#positions.set(name, at);
+      if (value.kind === "object") inner.set(key, [...(inner.get(key) ?? []), value]);
+      else if (Object.hasOwn(map, key) || inner.has(key)) this.#problems.error(at, name, "is set twice");
+      else map[key] = this.#textList(value, name);
+    }
+    for (const [key, objects] of inner) {
+      if (Object.hasOwn(map, key)) this.#problems.error(this.at(`${path}.${key}`), `${path}.${key}`, "is set twice");
+      else map[key] = this.#textMap(objects, `${path}.${key}`);
+    }
+    return map;
+  }
+
+  #textList(node: Node, path: string): readonly string[] {
+    const nodes = node.kind === "list" ? node.items : [node];
+    return nodes.flatMap((item) => {
+      // A list of blocks is how JSON spells several blocks; nobody needs that here.
+      if (item.kind === "string") return [item.value];
+      this.#problems.error(item.at, path, "must be text in quotes, or a list of such texts");
+      return [];
     });
   }
 

@@ -6,7 +6,7 @@ import type { Enabled } from "./plugins.ts";
 import type { Raw } from "./section.ts";
 import type { CaSubjectConfig, ServerConfig } from "./server-config.ts";
 import { DEFAULT_X509_SVID_TTL_MS, type SERVER } from "./server-keys.ts";
-import type { SERVER_PLUGINS } from "./server-plugins.ts";
+import type { ServerPlugins } from "./server-plugins.ts";
 import type { HealthChecksConfig, TelemetryConfig } from "./shared-config.ts";
 import { logConfig, unbracket } from "./shared-keys.ts";
 
@@ -28,13 +28,13 @@ export function checkServer(raw: Raw, report: Report): void {
 }
 
 /** Puts the configuration together; warns of what will not work as it reads. */
-export function buildServer(
+export function buildServer<A>(
   keys: ServerKeys,
-  plugins: Enabled<typeof SERVER_PLUGINS>,
+  plugins: Enabled<ServerPlugins<A>>,
   healthChecks: HealthChecksConfig,
   telemetry: TelemetryConfig,
   warn: Report,
-): ServerConfig | undefined {
+): ServerConfig<A> | undefined {
   const [dataStore] = plugins.DataStore;
   const [keyManager] = plugins.KeyManager;
   const x509SvidTtl = keys.default_x509_svid_ttl ?? keys.default_svid_ttl ?? DEFAULT_X509_SVID_TTL_MS;

@@ -23,11 +23,8 @@ export interface DataStoreConfig {
 /** The one enabled `KeyManager` plugin: where the CA's keys live. */
 export type ServerKeyManagerConfig = { readonly name: "disk"; readonly keysPath: string } | { readonly name: "memory" };
 
-/** One enabled `NodeAttestor` plugin. */
-export type ServerNodeAttestorConfig = { readonly name: "join_token" };
-
-/** What `server.conf` and the command line say. */
-export interface ServerConfig {
+/** What `server.conf` and the command line say. `NodeAttestor` is what the program's table of node attestors makes. */
+export interface ServerConfig<NodeAttestor = unknown> {
   readonly trustDomain: TrustDomain;
   readonly dataDir: string;
   /** An IP address or host name, without brackets. */
@@ -69,6 +66,6 @@ export interface ServerConfig {
     readonly dataStore: DataStoreConfig;
     readonly keyManager: ServerKeyManagerConfig;
     /** In the order of the file; may be empty (join tokens work all the same, as in SPIRE). */
-    readonly nodeAttestors: readonly ServerNodeAttestorConfig[];
+    readonly nodeAttestors: readonly NodeAttestor[];
   };
 }

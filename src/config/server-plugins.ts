@@ -1,7 +1,8 @@
 /** The server's plugins. */
 import { required } from "./keys.ts";
-import { type PluginType, type PluginTypes, plugin } from "./plugins.ts";
-import type { DataStoreConfig, ServerKeyManagerConfig, ServerNodeAttestorConfig } from "./server-config.ts";
+import { missingNodeAttestors } from "./node-attestors.ts";
+import { type Plugin, type PluginType, type PluginTypes, plugin } from "./plugins.ts";
+import type { DataStoreConfig, ServerKeyManagerConfig } from "./server-config.ts";
 import { path, text } from "./values.ts";
 
 const UNLIMITED = Number.POSITIVE_INFINITY;
@@ -67,26 +68,15 @@ const KEY_MANAGER: PluginType<ServerKeyManagerConfig> = {
   example: 'KeyManager "disk" { plugin_data { keys_path = "…" } }',
 };
 
-const NODE_ATTESTOR: PluginType<ServerNodeAttestorConfig> = {
-  plugins: [
-    plugin("join_token", {}, "Admits agents that show a token, once each.", () => ({ name: "join_token" }) as const),
-  ],
-  notImplemented: [
-    "aws_iid",
-    "azure_imds",
-    "azure_msi",
-    "gcp_iit",
-    "http_challenge",
-    "k8s_psat",
-    "k8s_sat",
-    "sshpop",
-    "tpm_devid",
-    "x509pop",
-  ],
-  least: 0,
-  most: UNLIMITED,
-  example: 'NodeAttestor "join_token" { plugin_data {} }',
-};
+function nodeAttestor<A>(plugins: readonly Plugin<A>[]): PluginType<A> {
+  return {
+    plugins,
+    notImplemented: missingNodeAttestors(plugins),
+    least: 0,
+    most: UNLIMITED,
+    example: 'NodeAttestor "join_token" { plugin_data {} }',
+  };
+}
 
 const UPSTREAM_AUTHORITIES = [
   "aws_pca",
@@ -112,12 +102,21 @@ function none(notImplemented: readonly string[]): PluginType<never> {
 }
 
 /** What may stand in the server's `plugins`. */
-export const SERVER_PLUGINS = {
-  DataStore: DATA_STORE,
-  KeyManager: KEY_MANAGER,
-  NodeAttestor: NODE_ATTESTOR,
-  UpstreamAuthority: none(UPSTREAM_AUTHORITIES),
-  BundlePublisher: none(BUNDLE_PUBLISHERS),
-  CredentialComposer: none(["uniqueid"]),
-  Notifier: none(["gcs_bundle", "k8sbundle"]),
-} satisfies PluginTypes;
+export interface ServerPlugins<A> extends PluginTypes {
+  readonly DataStore: PluginType<DataStoreConfig>;
+  readonly KeyManager: PluginType<ServerKeyManagerConfig>;
+  readonly NodeAttestor: PluginType<A>;
+}
+
+/** The table, with the node attestors that the program has: each brings its own keys. */
+export function serverPlugins<A>(nodeAttestors: readonly Plugin<A>[]): ServerPlugins<A> {
+  return {
+    DataStore: DATA_STORE,
+    KeyManager: KEY_MANAGER,
+    NodeAttestor: nodeAttestor(nodeAttestors),
+    UpstreamAuthority: none(UPSTREAM_AUTHORITIES),
+    BundlePublisher: none(BUNDLE_PUBLISHERS),
+    CredentialComposer: none(["uniqueid"]),
+    Notifier: none(["gcs_bundle", "k8sbundle"]),
+  };
+}

@@ -5,7 +5,7 @@ import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from
 import { formatDuration, parseDuration } from "./duration.ts";
 
 /** What a scalar may be spelt as before it is refused: HCL 1 lets a number stand for text and the reverse. */
-export type Spelling = "text" | "number" | "boolean" | "list";
+export type Spelling = "text" | "number" | "boolean" | "list" | "map";
 
 /** A kind of value. */
 export interface Value<T> {
@@ -92,6 +92,16 @@ export function spiffeIds(): Value<readonly SpiffeId[]> {
 export function trustDomain(): Value<TrustDomain> {
   const schema = textSchema("must be a trust domain in quotes").transform(parseWith(parseTrustDomain));
   return { spelling: "text", type: "trust domain", schema, show: (value) => value };
+}
+
+/** Blocks and keys whose names the file chooses, down to texts and lists of texts. */
+export type TextMap = { readonly [name: string]: TextMap | readonly string[] };
+
+/** A block with names of the file's own. `type` says what may stand in it. */
+export function textMap(type: string): Value<TextMap> {
+  // The reader has made it of nodes already, and reported what was no text.
+  const schema = z.custom<TextMap>((value) => typeof value === "object" && value !== null);
+  return { spelling: "map", type, schema, show: (value) => JSON.stringify(value) };
 }
 
 function textSchema(message: string): z.ZodString {

@@ -5,6 +5,7 @@
  * Every error thrown by the addon is an `Error` whose `code` is an errno name (`"ESRCH"`, `"EACCES"`,
  * `"EMFILE"`, ...) or one of {@link NativeErrorCode}; a wrong argument is a `TypeError` or `code: "EINVAL"`.
  */
+import type { TpmOpener } from "./native-tpm.ts";
 
 /** Codes of the addon that are no errno names. */
 export type NativeErrorCode =
@@ -174,4 +175,4 @@ export interface ProcessControl {
 }
 
 /** All that the addon exports. Layers ask for the part they use. */
-export interface NativeAddon extends PeerCredentialSource, FileLocker, ProcessControl {}
+export interface NativeAddon extends PeerCredentialSource, FileLocker, ProcessControl, TpmOpener {}

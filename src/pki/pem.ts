@@ -18,8 +18,13 @@ export function pemEncode(label: string, der: Uint8Array): string {
  * of any label, for headers (encrypted keys), and for more than 4 MiB.
  */
 export function pemDecode(text: string, label: string): Uint8Array[] {
+  return pemBlocks(text).flatMap((block) => (block.label === label ? [block.der] : []));
+}
+
+/** All blocks with their labels, in order. Throws as `pemDecode`. */
+export function pemBlocks(text: string): { readonly label: string; readonly der: Uint8Array }[] {
   if (text.length > MAX_TEXT) throw malformedPem(`more than ${MAX_TEXT} bytes`);
-  const blocks: Uint8Array[] = [];
+  const blocks: { label: string; der: Uint8Array }[] = [];
   let open: { label: string; base64: string[] } | undefined;
   for (const [index, raw] of text.split("\n").entries()) {
     const line = raw.trim();
@@ -30,7 +35,7 @@ export function pemDecode(text: string, label: string): Uint8Array[] {
     } else if (line === `-----END ${open.label}-----`) {
       const der = decodeBase64(open.base64.join(""), "base64");
       if (der === undefined || der.length === 0) throw malformedPem(`block ending in line ${index + 1} is no base64`);
-      if (open.label === label) blocks.push(der);
+      blocks.push({ label: open.label, der });
       open = undefined;
     } else if (line.includes(":")) {
       throw malformedPem(`line ${index + 1}: headers, as encrypted keys have, are not read`);

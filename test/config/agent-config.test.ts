@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { loadAgentConfig } from "../../src/config/load.ts";
-import { AGENT_FILE, withKeys } from "./sources.ts";
+import { AGENT_FILE, loadAgentConfig, withKeys } from "./sources.ts";
 
 function load(text: string) {
   return loadAgentConfig({ text, fileName: "agent.conf" });
@@ -49,7 +48,7 @@ describe("a valid file", () => {
           maxConnectionsPerUid: undefined,
         },
         plugins: {
-          nodeAttestor: { name: "join_token" },
+          nodeAttestor: expect.objectContaining({ name: "join_token", options: {} }),
           keyManager: { name: "disk", directory: "/var/lib/keys" },
           workloadAttestors: [
             { name: "unix", discoverWorkloadPath: false, workloadSizeLimit: 0, allowOtherMountNamespaces: false },
@@ -114,7 +113,7 @@ describe("a valid file", () => {
         maxConnectionsPerUid: 11,
       },
       plugins: {
-        nodeAttestor: { name: "join_token" },
+        nodeAttestor: expect.objectContaining({ name: "join_token", options: {} }),
         keyManager: { name: "memory" },
         workloadAttestors: [
           { name: "unix", discoverWorkloadPath: true, workloadSizeLimit: -1, allowOtherMountNamespaces: true },

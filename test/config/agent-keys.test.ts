@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { loadAgentConfig } from "../../src/config/load.ts";
-import { AGENT_FILE, problemsOf, withKeys, withoutLine } from "./sources.ts";
+import { AGENT_FILE, loadAgentConfig, problemsOf, withKeys, withoutLine } from "./sources.ts";
 
 function problems(text: string): readonly string[] {
   return problemsOf(() => loadAgentConfig({ text, fileName: "agent.conf" }));

@@ -5,8 +5,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { loadAgentConfig, loadServerConfig } from "../../src/config/load.ts";
 import { TABLES } from "./reference.ts";
+import { loadAgentConfig, loadServerConfig } from "./sources.ts";
 
 const DOCUMENT = join(import.meta.dirname, "../../docs/configuration.md");
 const TABLE = /<!-- table: (.+) -->\n\n([\s\S]*?)\n\n<!-- end -->/g;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { loadAgentConfig, type Source } from "../../src/config/load.ts";
-import { AGENT_FILE, problemsOf, withKeys, withoutLine } from "./sources.ts";
+import type { Source } from "../../src/config/load.ts";
+import { AGENT_FILE, loadAgentConfig, problemsOf, withKeys, withoutLine } from "./sources.ts";
 
 function load(text: string, more: Partial<Source> = {}) {
   return loadAgentConfig({ text, fileName: "agent.conf", ...more });
@@ -38,7 +38,7 @@ telemetry { Prometheus { tls {} } }
       "agent.conf:6:3: agent.rebootstrap_mode: not implemented in this version: the agent never gives up its stored bundle by itself",
       "agent.conf:8:1: plugin: unknown section; did you mean plugins?",
       'agent.conf:9:1: plugins: needs a WorkloadAttestor: add WorkloadAttestor "unix" { plugin_data {} }',
-      "agent.conf:10:16: plugins.NodeAttestor.x509pop: not implemented in this version; it has join_token",
+      "agent.conf:10:16: plugins.NodeAttestor.x509pop: not implemented in this version; it has join_token, tpm",
       "agent.conf:11:14: plugins.KeyManager.dsk: unknown plugin; did you mean disk? Known: disk, memory",
       "agent.conf:13:13: telemetry.Prometheus.port: is required",
       "agent.conf:13:26: telemetry.Prometheus.tls: not implemented in this version: the metrics would be readable without TLS; remove it and protect the port otherwise",

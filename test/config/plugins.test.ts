@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { loadAgentConfig, loadServerConfig } from "../../src/config/load.ts";
-import { AGENT_FILE, problemsOf, SERVER_FILE } from "./sources.ts";
+import { AGENT_FILE, loadAgentConfig, loadServerConfig, problemsOf, SERVER_FILE } from "./sources.ts";
 
 /** The agent's file with this as its plugins, from line 8 on. */
 function withPlugins(lines: string): string {
@@ -139,7 +138,7 @@ describe("the server's plugins", () => {
 
   test("node attestors of SPIRE's", () => {
     expect(withPlugin('NodeAttestor "aws_iid" {}')).toEqual([
-      "s:11:14: plugins.NodeAttestor.aws_iid: not implemented in this version; it has join_token",
+      "s:11:14: plugins.NodeAttestor.aws_iid: not implemented in this version; it has join_token, tpm",
     ]);
   });
 

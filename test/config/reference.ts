@@ -1,6 +1,8 @@
 /** Writes the tables of docs/configuration.md from the tables that the loader reads by. */
+import { AGENT_NODE_ATTESTORS } from "../../src/cli/agent/node-attestors.ts";
+import { SERVER_NODE_ATTESTORS } from "../../src/cli/server/node-attestors.ts";
 import { AGENT } from "../../src/config/agent-keys.ts";
-import { AGENT_PLUGINS } from "../../src/config/agent-plugins.ts";
+import { agentPlugins } from "../../src/config/agent-plugins.ts";
 import type { Section } from "../../src/config/keys.ts";
 import { section } from "../../src/config/keys.ts";
 import {
@@ -12,8 +14,11 @@ import {
 } from "../../src/config/not-implemented.ts";
 import { PLUGIN_KEYS, type PluginTypes } from "../../src/config/plugins.ts";
 import { SERVER } from "../../src/config/server-keys.ts";
-import { SERVER_PLUGINS } from "../../src/config/server-plugins.ts";
+import { serverPlugins } from "../../src/config/server-plugins.ts";
 import { HEALTH_CHECKS, TELEMETRY } from "../../src/config/shared-keys.ts";
+
+const AGENT_PLUGINS = agentPlugins(AGENT_NODE_ATTESTORS);
+const SERVER_PLUGINS = serverPlugins(SERVER_NODE_ATTESTORS);
 
 /** Every table of the document, by the name in its marks. */
 export const TABLES: Readonly<Record<string, string>> = {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { loadServerConfig } from "../../src/config/load.ts";
-import { problemsOf, SERVER_FILE, withKeys, withoutLine } from "./sources.ts";
+import { loadServerConfig, problemsOf, SERVER_FILE, withKeys, withoutLine } from "./sources.ts";
 
 function problems(text: string): readonly string[] {
   return problemsOf(() => loadServerConfig({ text, fileName: "server.conf" }));

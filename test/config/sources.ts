@@ -1,5 +1,14 @@
 /** Configuration files for the tests: valid ones, and ways to spoil them. */
+import { AGENT_NODE_ATTESTORS } from "../../src/cli/agent/node-attestors.ts";
+import { SERVER_NODE_ATTESTORS } from "../../src/cli/server/node-attestors.ts";
+import { loadAgentConfig as loadAgent, loadServerConfig as loadServer, type Source } from "../../src/config/load.ts";
 import { AgentError } from "../../src/lib/errors.ts";
+
+/** Loads as `holdfast-agent` does, with its node attestors. */
+export const loadAgentConfig = (source: Source) => loadAgent(source, AGENT_NODE_ATTESTORS);
+
+/** Loads as `holdfast-server` does. */
+export const loadServerConfig = (source: Source) => loadServer(source, SERVER_NODE_ATTESTORS);
 
 export const AGENT_FILE = `agent {
   trust_domain = "example.org"

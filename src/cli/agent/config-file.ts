@@ -4,6 +4,7 @@ import { loadAgentConfig } from "../../config/load.ts";
 import type { Loaded } from "../../config/shared-config.ts";
 import type { CliContext, OptionValues } from "../command.ts";
 import { configSource, flagsFrom } from "../config-source.ts";
+import { AGENT_NODE_ATTESTORS, type NodeAttestorChoice } from "./node-attestors.ts";
 
 /** Where SPIRE looks, relative to the working directory. */
 export const DEFAULT_AGENT_CONFIG = "conf/agent/agent.conf";
@@ -32,6 +33,10 @@ const FLAGS = {
 } as const;
 
 /** Loads it. Throws `INVALID_ARGUMENT` with every problem. */
-export function loadAgentConfigFile(options: OptionValues, context: CliContext): Loaded<AgentConfig> {
-  return loadAgentConfig(configSource(options, context, DEFAULT_AGENT_CONFIG, flagsFrom(options, FLAGS)));
+export function loadAgentConfigFile(
+  options: OptionValues,
+  context: CliContext,
+): Loaded<AgentConfig<NodeAttestorChoice>> {
+  const source = configSource(options, context, DEFAULT_AGENT_CONFIG, flagsFrom(options, FLAGS));
+  return loadAgentConfig(source, AGENT_NODE_ATTESTORS);
 }

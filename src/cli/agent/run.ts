@@ -1,11 +1,9 @@
 /** `holdfast-agent run`: puts the agent together from its configuration. */
 import { type Agent, type AgentOptions, createAgent } from "../../agent/agent.ts";
 import { WorkloadAttestation } from "../../agent/workload-attestation.ts";
-import { JoinTokenAgentAttestor } from "../../attestors/join-token/agent.ts";
-import type { AgentNodeAttestor } from "../../attestors/node.ts";
 import { UnixWorkloadAttestor } from "../../attestors/unix/workload.ts";
 import type { AgentConfig } from "../../config/agent-config.ts";
-import { AgentError, publicError } from "../../lib/errors.ts";
+import { publicError } from "../../lib/errors.ts";
 import type { Metrics } from "../../lib/metrics.ts";
 import { systemRandom } from "../../lib/random.ts";
 import { runTasks } from "../../lib/tasks.ts";
@@ -18,6 +16,7 @@ import { claimDataDir } from "../data-dir.ts";
 import { type Health, openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadAgentConfigFile } from "./config-file.ts";
+import type { NodeAttestorChoice } from "./node-attestors.ts";
 
 export const run: CommandRun = async (options, context) => {
   const { config, warnings } = loadAgentConfigFile(options, context);
@@ -25,7 +24,7 @@ export const run: CommandRun = async (options, context) => {
   return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
 };
 
-async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): Promise<void> {
+async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContext, daemon: Daemon): Promise<void> {
   const { log, native, stack } = daemon;
   const { clock } = context;
   const lock = claimDataDir(config.dataDir, "holdfast-agent", native);
@@ -42,7 +41,7 @@ async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): 
       random: systemRandom,
       log,
       metrics,
-      nodeAttestor: nodeAttestor(config),
+      nodeAttestor: await config.plugins.nodeAttestor.make({ clock, log, native, config }),
       attestWorkload: (peer, signal) => attestation.attest(peer, signal),
     },
     agentOptions(config),
@@ -67,20 +66,6 @@ async function serve(config: AgentConfig, context: CliContext, daemon: Daemon): 
     agent: (signal) => agent.run(signal),
     api: (signal) => api.run(signal),
   });
-}
-
-function nodeAttestor(config: AgentConfig): AgentNodeAttestor {
-  if (config.joinToken !== undefined) return new JoinTokenAgentAttestor(config.joinToken);
-  // Only an agent that must attest needs one: with a stored SVID there is nothing to prove.
-  return {
-    name: "join_token",
-    begin: async () => {
-      throw new AgentError(
-        "INVALID_ARGUMENT",
-        "this node has not joined yet and there is no join token: give one with -joinToken, -joinTokenFile or join_token",
-      );
-    },
-  };
 }
 
 function agentOptions(config: AgentConfig): AgentOptions {

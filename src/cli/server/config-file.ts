@@ -4,6 +4,7 @@ import type { ServerConfig } from "../../config/server-config.ts";
 import type { Loaded } from "../../config/shared-config.ts";
 import type { CliContext, OptionValues } from "../command.ts";
 import { configSource, flagsFrom } from "../config-source.ts";
+import { type NodeAttestorChoice, SERVER_NODE_ATTESTORS } from "./node-attestors.ts";
 
 /** Where SPIRE looks, relative to the working directory. */
 export const DEFAULT_SERVER_CONFIG = "conf/server/server.conf";
@@ -21,6 +22,10 @@ const FLAGS = {
 } as const;
 
 /** Loads it. Throws `INVALID_ARGUMENT` with every problem. */
-export function loadServerConfigFile(options: OptionValues, context: CliContext): Loaded<ServerConfig> {
-  return loadServerConfig(configSource(options, context, DEFAULT_SERVER_CONFIG, flagsFrom(options, FLAGS)));
+export function loadServerConfigFile(
+  options: OptionValues,
+  context: CliContext,
+): Loaded<ServerConfig<NodeAttestorChoice>> {
+  const source = configSource(options, context, DEFAULT_SERVER_CONFIG, flagsFrom(options, FLAGS));
+  return loadServerConfig(source, SERVER_NODE_ATTESTORS);
 }

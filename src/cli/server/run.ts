@@ -1,5 +1,4 @@
 /** `holdfast-server run`: puts the server together from its configuration. */
-import { JoinTokenServerAttestor } from "../../attestors/join-token/server.ts";
 import type { ServerConfig } from "../../config/server-config.ts";
 import { systemRandom } from "../../lib/random.ts";
 import { runTasks } from "../../lib/tasks.ts";
@@ -19,6 +18,7 @@ import { claimDataDir } from "../data-dir.ts";
 import { openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadServerConfigFile } from "./config-file.ts";
+import { makeNodeAttestors, type NodeAttestorChoice } from "./node-attestors.ts";
 
 export const run: CommandRun = async (options, context) => {
   const { config, warnings } = loadServerConfigFile(options, context);
@@ -26,7 +26,7 @@ export const run: CommandRun = async (options, context) => {
   return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
 };
 
-async function serve(config: ServerConfig, context: CliContext, daemon: Daemon): Promise<void> {
+async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliContext, daemon: Daemon): Promise<void> {
   const { log, native, stack } = daemon;
   const { clock } = context;
   const { trustDomain } = config;
@@ -90,7 +90,12 @@ async function serve(config: ServerConfig, context: CliContext, daemon: Daemon):
       caHealth: () => ca.health(),
       svid: ownSvid.svid,
       index,
-      attestors: [new JoinTokenServerAttestor(trustDomain)],
+      attestors: await makeNodeAttestors(config.plugins.nodeAttestors, {
+        clock,
+        random,
+        log: log.named("node_attestor"),
+        trustDomain,
+      }),
       credentials: native,
     },
     serverOptions(config, daemon.fileLimit),

@@ -1,0 +1,131 @@
+/** Which endorsement key an agent is known by: found once, remembered, and the same ever after. */
+
+import { AgentError } from "../../../lib/errors.ts";
+import type { TpmHandle, TpmKey } from "../../../lib/native-tpm.ts";
+import { parseCertificate } from "../../../pki/certificate.ts";
+import { encodeSpki, readSpki } from "../../../pki/spki.ts";
+import type { EkKind } from "../config.ts";
+import {
+  has,
+  headOf,
+  ObjectAttribute,
+  type PublicArea,
+  parametersOf,
+  parsePublicArea,
+  spkiOf,
+} from "../structures/public-area.ts";
+import { trimCertificate } from "./ek-certificate.ts";
+import { isUnsupported } from "./errors.ts";
+import { EK_TEMPLATES, type EkTemplate } from "./templates.ts";
+
+/** An endorsement key of this TPM. */
+export interface TpmEndorsementKey {
+  readonly kind: EkKind;
+  readonly key: TpmKey;
+  /** SubjectPublicKeyInfo. */
+  readonly spki: Uint8Array;
+  /** DER; absent when the TPM holds none for this key. */
+  readonly certificate: Uint8Array | undefined;
+}
+
+/**
+ * Finds the key: of `kind` if given, else the first that has a certificate, else the first that the TPM can make. The
+ * order is RSA, P-256, P-384. A key that is kept in the TPM is used before one is made.
+ * @throws AgentError `FAILED_PRECONDITION` when there is none, or when a certificate is not its key's.
+ */
+export async function findEndorsementKey(tpm: TpmHandle, kind: EkKind | undefined): Promise<TpmEndorsementKey> {
+  const candidates = EK_TEMPLATES.filter((template) => kind === undefined || template.kind === kind);
+  for (const candidate of candidates) {
+    const certificate = await readCertificate(tpm, candidate);
+    if (certificate !== undefined) return await withCertificate(tpm, candidate, certificate);
+  }
+  for (const candidate of candidates) {
+    const found = await withoutCertificate(tpm, candidate);
+    if (found !== undefined) return found;
+  }
+  throw new AgentError(
+    "FAILED_PRECONDITION",
+    `the TPM has no endorsement key of kind ${kind ?? "RSA, P-256 or P-384"}`,
+  );
+}
+
+/** The certificate in NV memory, if there is one. */
+export async function readCertificate(tpm: TpmHandle, candidate: EkTemplate): Promise<Uint8Array | undefined> {
+  const nv = await tpm.nvRead(candidate.certificateIndex);
+  return nv === null ? undefined : trimCertificate(nv);
+}
+
+async function withCertificate(
+  tpm: TpmHandle,
+  candidate: EkTemplate,
+  certificate: Uint8Array,
+): Promise<TpmEndorsementKey> {
+  const { kind } = candidate;
+  const wanted = encodeSpki(readSpki(parseCertificate(certificate).spki));
+  const isCertified = (area: PublicArea): boolean => Buffer.compare(spkiOf(area), wanted) === 0;
+  const kept = await keptKey(tpm, candidate);
+  if (kept !== undefined && isCertified(kept.area)) return { kind, key: kept.key, spki: wanted, certificate };
+  const made = await primary(tpm, await makersTemplate(tpm, candidate));
+  if (isCertified(made.area)) return { kind, key: made.key, spki: wanted, certificate };
+  const index = candidate.certificateIndex.toString(16).padStart(8, "0");
+  throw new AgentError(
+    "FAILED_PRECONDITION",
+    `the endorsement certificate at NV index 0x${index} is not that of the TPM's ${kind} endorsement key`,
+  );
+}
+
+async function withoutCertificate(tpm: TpmHandle, candidate: EkTemplate): Promise<TpmEndorsementKey | undefined> {
+  const { kind } = candidate;
+  try {
+    const { key, area } = (await keptKey(tpm, candidate)) ?? (await primary(tpm, await makersTemplate(tpm, candidate)));
+    return { kind, key, spki: spkiOf(area), certificate: undefined };
+  } catch (error) {
+    if (isUnsupported(error)) return undefined;
+    throw error;
+  }
+}
+
+interface FoundKey {
+  readonly key: TpmKey;
+  readonly area: PublicArea;
+}
+
+/** The key at the candidate's persistent handle, if it can be an endorsement key of that kind. */
+async function keptKey(
+  tpm: TpmHandle,
+  { persistentHandle: handle, template }: EkTemplate,
+): Promise<FoundKey | undefined> {
+  const bytes = await tpm.readPublic({ handle, auth: "password" });
+  if (bytes === null) return undefined;
+  let area: PublicArea;
+  try {
+    area = parsePublicArea(bytes);
+  } catch (error) {
+    if (error instanceof AgentError) return undefined;
+    throw error;
+  }
+  const isMadeFrom = Buffer.compare(parametersOf(bytes), parametersOf(template())) === 0;
+  return isMadeFrom ? { key: { handle, auth: authOf(bytes) }, area } : undefined;
+}
+
+async function primary(tpm: TpmHandle, template: Uint8Array): Promise<FoundKey> {
+  const auth = authOf(template);
+  const key: TpmKey = { hierarchy: "endorsement", template, auth };
+  const bytes = await tpm.readPublic(key);
+  if (bytes === null) throw new Error("the TPM made no key");
+  return { key, area: parsePublicArea(bytes) };
+}
+
+/** What the key is made from: what the maker left in the TPM, or the profile's template. */
+async function makersTemplate(tpm: TpmHandle, candidate: EkTemplate): Promise<Uint8Array> {
+  const { templateIndex, nonceIndex, template } = candidate;
+  const own = templateIndex === undefined ? null : await tpm.nvRead(templateIndex);
+  if (own !== null) return own;
+  const nonce = nonceIndex === undefined ? null : await tpm.nvRead(nonceIndex);
+  return template(nonce ?? undefined);
+}
+
+/** Keys that a password may use need no policy, whose OR branch would have to be satisfied otherwise. */
+function authOf(publicArea: Uint8Array): "password" | "policy-secret" {
+  return has(headOf(publicArea), ObjectAttribute.userWithAuth) ? "password" : "policy-secret";
+}

@@ -1,0 +1,125 @@
+/** Public areas that keys are made from (TCG EK Credential Profile, B.3 and B.4; TPM 2.0 Part 2, 12.2.4). */
+import type { AkKind, EkKind } from "../config.ts";
+import { algOf, curveId, TpmAlg } from "../structures/algorithms.ts";
+import { concat, sized, u16, u32 } from "../structures/writer.ts";
+
+/** fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy, restricted, decrypt. */
+const EK_LOW = 0x0003_00b2;
+/** The same and userWithAuth, with a policy that the owner may extend. */
+const EK_HIGH = 0x0003_00f2;
+/** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, sign. */
+const AK = 0x0005_0472;
+
+/** PolicySecret(endorsement). */
+const POLICY_A_SHA256 = Buffer.from("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa", "hex");
+/** PolicyOR of policy A and one that an NV index holds. */
+const POLICY_B_SHA256 = Buffer.from("ca3d0a99a2b93906f7a3342414efcfb3a385d44cd1fd459089d19b5071c0b7a0", "hex");
+const POLICY_B_SHA384 = Buffer.from(
+  "b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12",
+  "hex",
+);
+
+const NO_SCHEME = u16(TpmAlg.NULL);
+const NO_KDF = u16(TpmAlg.NULL);
+const EMPTY = sized(new Uint8Array());
+const RSA_2048 = concat(u16(2048), u32(0));
+
+/** Template L-1 (B.3.3). A nonce, if the TPM has one, stands at the start of `unique`. */
+export function rsaLow(nonce: Uint8Array = new Uint8Array()): Uint8Array {
+  const unique = new Uint8Array(256);
+  unique.set(nonce.subarray(0, unique.length));
+  return concat(head(TpmAlg.RSA, "sha256", EK_LOW, POLICY_A_SHA256), aesCfb(128), NO_SCHEME, RSA_2048, sized(unique));
+}
+
+/** Template L-2 (B.3.4). */
+export function p256Low(nonce: Uint8Array = new Uint8Array()): Uint8Array {
+  const x = new Uint8Array(32);
+  x.set(nonce.subarray(0, x.length));
+  return concat(
+    head(TpmAlg.ECC, "sha256", EK_LOW, POLICY_A_SHA256),
+    aesCfb(128),
+    NO_SCHEME,
+    u16(curveId("P-256")),
+    NO_KDF,
+    sized(x),
+    sized(new Uint8Array(32)),
+  );
+}
+
+/** Template H-1 (B.4.3). */
+export function rsaHigh(): Uint8Array {
+  return concat(head(TpmAlg.RSA, "sha256", EK_HIGH, POLICY_B_SHA256), aesCfb(128), NO_SCHEME, RSA_2048, EMPTY);
+}
+
+/** Template H-2 (B.4.4). */
+export function p256High(): Uint8Array {
+  const curve = u16(curveId("P-256"));
+  const policy = head(TpmAlg.ECC, "sha256", EK_HIGH, POLICY_B_SHA256);
+  return concat(policy, aesCfb(128), NO_SCHEME, curve, NO_KDF, EMPTY, EMPTY);
+}
+
+/** Template H-3 (B.4.5). */
+export function p384High(): Uint8Array {
+  const curve = u16(curveId("P-384"));
+  const policy = head(TpmAlg.ECC, "sha384", EK_HIGH, POLICY_B_SHA384);
+  return concat(policy, aesCfb(256), NO_SCHEME, curve, NO_KDF, EMPTY, EMPTY);
+}
+
+/** An attestation key: it signs what the TPM states, and nothing else. */
+export function attestationKey(kind: AkKind): Uint8Array {
+  const noCipher = u16(TpmAlg.NULL);
+  const none = new Uint8Array();
+  if (kind === "rsa-2048") {
+    const scheme = concat(u16(TpmAlg.RSASSA), u16(TpmAlg.SHA256));
+    return concat(head(TpmAlg.RSA, "sha256", AK, none), noCipher, scheme, RSA_2048, EMPTY);
+  }
+  const scheme = concat(u16(TpmAlg.ECDSA), u16(TpmAlg.SHA256));
+  const curve = u16(curveId("P-256"));
+  return concat(head(TpmAlg.ECC, "sha256", AK, none), noCipher, scheme, curve, NO_KDF, EMPTY, EMPTY);
+}
+
+/** Where a kind of endorsement key has its certificate, and what it is made from. */
+export interface EkTemplate {
+  readonly kind: EkKind;
+  /** NV index of the certificate (TCG EK Credential Profile, 2.2.1.4 and 2.2.1.5). */
+  readonly certificateIndex: number;
+  /** NV indices of a nonce and of a template that the maker chose; low range only. */
+  readonly nonceIndex?: number;
+  readonly templateIndex?: number;
+  /** Where such a key is kept if it is kept in the TPM. */
+  readonly persistentHandle: number;
+  readonly template: (nonce?: Uint8Array) => Uint8Array;
+}
+
+/** In the order of preference: RSA, P-256, P-384; of each, the range that has been in use longest first. */
+export const EK_TEMPLATES: readonly EkTemplate[] = [
+  {
+    kind: "rsa-2048",
+    certificateIndex: 0x01c0_0002,
+    nonceIndex: 0x01c0_0003,
+    templateIndex: 0x01c0_0004,
+    persistentHandle: 0x8101_0001,
+    template: rsaLow,
+  },
+  { kind: "rsa-2048", certificateIndex: 0x01c0_0012, persistentHandle: 0x8101_0012, template: rsaHigh },
+  {
+    kind: "ec-p256",
+    certificateIndex: 0x01c0_000a,
+    nonceIndex: 0x01c0_000b,
+    templateIndex: 0x01c0_000c,
+    persistentHandle: 0x8101_0002,
+    template: p256Low,
+  },
+  { kind: "ec-p256", certificateIndex: 0x01c0_0014, persistentHandle: 0x8101_0014, template: p256High },
+  { kind: "ec-p384", certificateIndex: 0x01c0_0016, persistentHandle: 0x8101_0016, template: p384High },
+];
+
+/** What a public area begins with: type, name algorithm, attributes, policy. */
+function head(type: number, nameAlg: "sha256" | "sha384", attributes: number, policy: Uint8Array): Uint8Array {
+  return concat(u16(type), u16(algOf(nameAlg)), u32(attributes), sized(policy));
+}
+
+/** The cipher with which a storage key protects what is below it. */
+function aesCfb(bits: 128 | 256): Uint8Array {
+  return concat(u16(TpmAlg.AES), u16(bits), u16(TpmAlg.CFB));
+}

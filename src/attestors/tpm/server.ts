@@ -1,0 +1,150 @@
+/** `tpm` on the server: admits a node by its endorsement key, has its TPM prove itself, and judges what it booted. */
+import { timingSafeEqual } from "node:crypto";
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { Random } from "../../lib/random.ts";
+import { agentId, type TrustDomain } from "../../spiffe/id.ts";
+import type { Selector } from "../../spiffe/selector.ts";
+import type { AttestResult, NodeFacts, ServerNodeAttestor } from "../node.ts";
+import type { TpmServerConfig } from "./config.ts";
+import type { EkDirectory } from "./ek-directory.ts";
+import { drift, factsOf } from "./facts.ts";
+import { quoteBinding } from "./structures/bindings.ts";
+import { type AttestationKey, verifyAk } from "./verify/ak.ts";
+import { must, parsed, refuse } from "./verify/checks.ts";
+import { type EndorsementKey, readEndorsementKey } from "./verify/ek.ts";
+import { type TpmModel, verifyEkCertificate } from "./verify/ek-certificate.ts";
+import { makeCredential } from "./verify/make-credential.ts";
+import { meetPolicy, selectionFor } from "./verify/pcr-policy.ts";
+import { type VerifiedQuote, verifyQuote } from "./verify/quote.ts";
+import { encodeChallenge, NONCE_BYTES, parsePayload, parseQuote, parseSecret, TPM, type TpmPayload } from "./wire.ts";
+
+/** What the attestor needs. */
+export interface TpmServerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly trustDomain: TrustDomain;
+  readonly directory: EkDirectory;
+}
+
+type Request = Parameters<ServerNodeAttestor["attest"]>[0];
+type Ask = Parameters<ServerNodeAttestor["attest"]>[1];
+
+/** Length of the secret in a credential: a digest of the endorsement key's name algorithm is the longest that fits. */
+const SECRET_BYTES = 32;
+
+/** One challenge to every node, a second to those that can quote. Every node can attest again. */
+export class TpmServerAttestor implements ServerNodeAttestor {
+  readonly name = TPM;
+  readonly #deps: TpmServerDeps;
+  readonly #config: Pick<TpmServerConfig, "profiles" | "quoted" | "pcrSelectors">;
+
+  constructor(deps: TpmServerDeps, config: Pick<TpmServerConfig, "profiles" | "quoted" | "pcrSelectors">) {
+    this.#deps = deps;
+    this.#config = config;
+  }
+
+  /** Throws `PERMISSION_DENIED`; the message names the check that failed, the public one says only that one did. */
+  async attest(request: Request, challenge: Ask): Promise<AttestResult> {
+    const payload = parsed("payload", () => parsePayload(request.payload));
+    const ek = readEndorsementKey(payload.ek);
+    const model = await this.#admit(ek);
+    const ak = verifyAk(payload.ak);
+    this.#checkOffer(payload);
+    await this.#activate(ek, ak, challenge);
+    const id = agentId(this.#deps.trustDomain, TPM, ek.hash);
+    const quote = payload.quoteBanks === undefined ? undefined : await this.#quote(ak, request, challenge);
+    const met = meetPolicy(this.#config.profiles, quote?.pcrs ?? new Map());
+    const facts = quote === undefined ? {} : factsOf(quote);
+    if (quote !== undefined) this.#tellDrift(id, await request.nodes.factsOf(id), facts);
+    return {
+      agentId: id,
+      selectors: this.#selectors(ek, model, met, quote),
+      canReattest: true,
+      facts,
+    };
+  }
+
+  /** The key is listed, or a vendor certified it. What the certificate says of the TPM counts only once it is verified. */
+  async #admit(ek: EndorsementKey): Promise<TpmModel | undefined> {
+    const { clock, log, directory } = this.#deps;
+    const isListed = await directory.lists(ek.hash);
+    const authorities = ek.certificate === undefined ? undefined : await directory.authorities();
+    if (ek.certificate === undefined || authorities === undefined) {
+      const why = ek.certificate === undefined ? "no certificate was sent" : "ca_path is not set";
+      must("ek-known", isListed, `the key ${ek.hash} is not listed, and ${why}`);
+      return undefined;
+    }
+    try {
+      const { model, exceptions } = verifyEkCertificate(ek.certificate, authorities, clock.now());
+      for (const exception of exceptions) {
+        log.info("An endorsement certificate was accepted by an exception", { exception, pub_hash: ek.hash });
+      }
+      return model;
+    } catch (error) {
+      if (!isListed) throw error;
+      return undefined;
+    }
+  }
+
+  /** Before the TPM is troubled: a policy needs a quote, and a quote needs its banks. */
+  #checkOffer({ quoteBanks }: TpmPayload): void {
+    const { profiles } = this.#config;
+    must("quote-offered", quoteBanks !== undefined || profiles.length === 0, "the agent cannot quote PCRs");
+    if (quoteBanks === undefined) return;
+    const missing = this.#selection().find(({ bank }) => !quoteBanks.includes(bank));
+    const have = quoteBanks.join(", ") || "none";
+    must("quote-bank", missing === undefined, () => `the TPM has no PCR bank ${missing?.bank}; it has ${have}`);
+  }
+
+  /** Only the TPM that holds both keys can read the secret. */
+  async #activate(ek: EndorsementKey, ak: AttestationKey, challenge: Ask): Promise<void> {
+    const { random } = this.#deps;
+    const secret = random.bytes(SECRET_BYTES);
+    const credential = makeCredential(ek, ak.name, secret, (count) => random.bytes(count));
+    const answer = await challenge(encodeChallenge({ kind: "credential", credential }));
+    const told = parsed("challenge-response", () => parseSecret(answer));
+    const isSecret = told.length === secret.length && timingSafeEqual(told, secret);
+    must("credential", isSecret, "the TPM of this endorsement key does not hold this attestation key");
+  }
+
+  async #quote(ak: AttestationKey, request: Request, challenge: Ask): Promise<VerifiedQuote> {
+    const selection = this.#selection();
+    const nonce = this.#deps.random.bytes(NONCE_BYTES);
+    const answer = await challenge(encodeChallenge({ kind: "quote", nonce, selection }));
+    const proof = parsed("challenge-response", () => parseQuote(answer));
+    const spki = request.csrPublicKey.export({ type: "spki", format: "der" });
+    const { scheme } = ak.area;
+    if (scheme === undefined) throw refuse("ak-scheme", "the key has no signing scheme of its own");
+    return verifyQuote(proof, { key: ak.key, scheme, qualifyingData: quoteBinding(nonce, spki), selection });
+  }
+
+  #selection() {
+    return selectionFor(this.#config.profiles, this.#config.quoted);
+  }
+
+  #tellDrift(id: string, before: NodeFacts | undefined, now: NodeFacts): void {
+    for (const { level, message, fields } of drift(before ?? {}, now)) {
+      this.#deps.log[level](message, { agent_id: id, ...fields });
+    }
+  }
+
+  #selectors(
+    ek: EndorsementKey,
+    model: TpmModel | undefined,
+    profiles: readonly string[],
+    quote: VerifiedQuote | undefined,
+  ): readonly Selector[] {
+    const values = [`pub_hash:${ek.hash}`, ...profiles.map((name) => `policy:${name}`)];
+    if (model !== undefined) {
+      values.push(`manufacturer:${model.manufacturer}`, `model:${model.model}`, `version:${model.version}`);
+    }
+    if (this.#config.pcrSelectors) {
+      for (const [bank, pcrs] of quote?.pcrs ?? []) {
+        for (const [index, value] of pcrs) values.push(`pcr:${bank}:${index}:${Buffer.from(value).toString("hex")}`);
+      }
+    }
+    return values.map((value) => ({ type: TPM, value }));
+  }
+}

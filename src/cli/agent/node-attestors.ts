@@ -1,0 +1,45 @@
+/** The agent's node attestors: how each is configured, and how its half is made. One line for each. */
+import { JOIN_TOKEN_AGENT_PLUGIN } from "../../attestors/join-token/config.ts";
+import type { AgentNodeAttestor } from "../../attestors/node.ts";
+import { TPM_AGENT_PLUGIN } from "../../attestors/tpm/config.ts";
+import type { AgentConfig } from "../../config/agent-config.ts";
+import type { Plugin } from "../../config/plugins.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { NativeAddon } from "../../lib/native.ts";
+
+/** What the halves are made with. */
+export interface NodeAttestorDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly native: NativeAddon;
+  readonly config: Pick<AgentConfig, "dataDir" | "joinToken">;
+}
+
+/** Makes the configured attestor. */
+export interface NodeAttestorChoice {
+  readonly name: string;
+  /** What the plugin's own keys say. */
+  readonly options: unknown;
+  make(deps: NodeAttestorDeps): Promise<AgentNodeAttestor>;
+}
+
+/** All that a configuration may name. The code of a half is loaded when it is made. */
+export const AGENT_NODE_ATTESTORS: readonly Plugin<NodeAttestorChoice>[] = [
+  entry(JOIN_TOKEN_AGENT_PLUGIN, async (_options, deps) => (await import("./join-token.ts")).make(deps)),
+  entry(TPM_AGENT_PLUGIN, async (options, deps) => (await import("./tpm.ts")).makeTpmAttestor(options, deps)),
+];
+
+function entry<Options>(
+  plugin: Plugin<Options>,
+  make: (options: Options, deps: NodeAttestorDeps) => Promise<AgentNodeAttestor>,
+): Plugin<NodeAttestorChoice> {
+  const { name } = plugin;
+  return {
+    ...plugin,
+    build: (data, report) => {
+      const options = plugin.build(data, report);
+      return options === undefined ? undefined : { name, options, make: (deps) => make(options, deps) };
+    },
+  };
+}
