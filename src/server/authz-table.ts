@@ -83,6 +83,9 @@ export const AUTHORIZATION: Readonly<Record<string, Rows>> = {
     TaintWITAuthority: ADMIN,
     RevokeWITAuthority: ADMIN,
   },
+  "holdfast.server.v1.Nodes": {
+    GetNodeFacts: ADMIN,
+  },
   "holdfast.server.v1.Watch": {
     WatchAuthorized: AGENT,
   },

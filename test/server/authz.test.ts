@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { HealthService } from "../../src/gen/grpc/health/v1/health.ts";
+import { NodesService } from "../../src/gen/holdfast/server/v1/nodes.ts";
 import { WatchService } from "../../src/gen/holdfast/server/v1/watch.ts";
 import { AgentService } from "../../src/gen/spire/api/server/agent/v1/agent.ts";
 import { BundleService } from "../../src/gen/spire/api/server/bundle/v1/bundle.ts";
@@ -27,6 +28,7 @@ const SERVICES = [
   LoggerService,
   DebugService,
   HealthService,
+  NodesService,
   WatchService,
 ];
 const DEFINED = SERVICES.flatMap((service) => Object.values(service).map(({ path }) => path as string));

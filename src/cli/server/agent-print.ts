@@ -19,6 +19,15 @@ export function agentText(agent: Agent, show: { readonly selectors: boolean }): 
   return `${text(lines)}\n${show.selectors ? text(selectors) : ""}`;
 }
 
+/** What the attestation told beside the selectors, a line each; nothing for none. */
+export function factsText(facts: Readonly<Record<string, string>>): string {
+  return text(
+    Object.entries(facts)
+      .sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))
+      .map(([name, value]) => ["Fact", `${name}: ${value}`] as const),
+  );
+}
+
 function text(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([label, value]) => `${label.padEnd(LABEL_COLUMN)}: ${visible(value)}\n`).join("");
 }

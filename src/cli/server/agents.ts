@@ -1,18 +1,22 @@
 /** `agent list`, `show`, `count`, `evict` and `ban`. */
+import type { Client } from "@grpc/grpc-js";
+import { NodesService } from "../../gen/holdfast/server/v1/nodes.ts";
 import {
   AgentService,
   type ListAgentsRequest_Filter,
   type ListAgentsResponse,
 } from "../../gen/spire/api/server/agent/v1/agent.ts";
 import type { Agent } from "../../gen/spire/api/types/agent.ts";
+import type { SPIFFEID } from "../../gen/spire/api/types/spiffeid.ts";
+import { GrpcCode } from "../../lib/grpc-status.ts";
 import type { CliContext, CommandRun, OptionValues } from "../command.ts";
 import { required } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call } from "../rpc-client.ts";
+import { call, RpcError } from "../rpc-client.ts";
 import { idFromText } from "../wire.ts";
 import { deadline, withServer } from "./admin.ts";
 import { agentFilter } from "./agent-filter.ts";
-import { agentText } from "./agent-print.ts";
+import { agentText, factsText } from "./agent-print.ts";
 
 const PAGE_SIZE = 500;
 
@@ -36,14 +40,28 @@ export const list: CommandRun = async (options, context) => {
 export const show: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
-  const agent = await withServer(options, context, (client) =>
-    call(client, AgentService.getAgent, { id, outputMask: undefined }, deadline(context)),
-  );
-  print(options, context, agent, () =>
-    context.out(`Found an attested agent given its SPIFFE ID\n\n${agentText(agent, { selectors: true })}`),
+  const { agent, facts } = await withServer(options, context, async (client) => ({
+    agent: await call(client, AgentService.getAgent, { id, outputMask: undefined }, deadline(context)),
+    facts: await nodeFacts(client, id, context),
+  }));
+  const isEmpty = Object.keys(facts).length === 0;
+  print(options, context, isEmpty ? agent : { ...agent, facts }, () =>
+    context.out(
+      `Found an attested agent given its SPIFFE ID\n\n${agentText(agent, { selectors: true })}${factsText(facts)}`,
+    ),
   );
   return 0;
 };
+
+/** What the attestation told beside the selectors; SPIRE's servers have nothing of the kind. */
+async function nodeFacts(client: Client, id: SPIFFEID, context: CliContext): Promise<Readonly<Record<string, string>>> {
+  try {
+    return (await call(client, NodesService.getNodeFacts, { id }, deadline(context))).facts;
+  } catch (error) {
+    if (error instanceof RpcError && error.code === GrpcCode.UNIMPLEMENTED) return {};
+    throw error;
+  }
+}
 
 /** `agent count`. */
 export const count: CommandRun = async (options, context) => {

@@ -10,6 +10,7 @@ import { type EntryServiceDeps, entryMethods } from "./entry.ts";
 import { federatedBundleMethods } from "./federated-bundle.ts";
 import { type HealthServiceDeps, healthMethods } from "./health.ts";
 import { type JoinTokenDeps, joinTokenMethods } from "./join-token.ts";
+import { nodeMethods } from "./nodes.ts";
 import { agentSelfMethods, type RenewDeps } from "./renew.ts";
 import { type SvidServiceDeps, svidMethods } from "./svid.ts";
 import { type SyncServiceDeps, syncMethods } from "./sync.ts";
@@ -34,6 +35,7 @@ export function tables(services: Services): {
 } {
   const built = new Map([
     ...agentAdminMethods(services),
+    ...nodeMethods(services),
     ...joinTokenMethods(services),
     ...agentSelfMethods(services),
     ...attestMethods(services),

@@ -22,6 +22,11 @@ const RESPONSES: ReadonlyMap<number, Meaning> = new Map([
   [0x921, { code: "UNAVAILABLE", advice: "the TPM is locked out after wrong passwords; wait, or clear the lockout" }],
   [0x922, { code: "UNAVAILABLE", advice: "the TPM is busy" }],
 ]);
+/** TSS2_TCTI_RC_NOT_SUPPORTED and TSS2_TCTI_RC_IO_ERROR, of a name that went to libtss2-tctildr. */
+const TCTI_ERRORS: ReadonlyMap<number, Meaning> = new Map([
+  [0xa0015, { code: "FAILED_PRECONDITION", advice: "no transport of that name is installed; check tcti" }],
+  [0xa000a, { code: "UNAVAILABLE", advice: "it cannot be reached" }],
+]);
 /** TPM_RC_BAD_AUTH and TPM_RC_AUTH_FAIL, whatever they are about. */
 const WRONG_PASSWORD: Meaning = {
   code: "FAILED_PRECONDITION",
@@ -76,7 +81,7 @@ function meaningOf(error: TpmError): Meaning {
     const isPassword = (response & 0xbf) === 0x8e || (response & 0xbf) === 0xa2;
     return isPassword ? WRONG_PASSWORD : (RESPONSES.get(response) ?? UNKNOWN);
   }
-  return CODES[error.code] ?? UNKNOWN;
+  return CODES[error.code] ?? TCTI_ERRORS.get(error.rc ?? 0) ?? UNKNOWN;
 }
 
 function isTpmError(error: unknown): error is TpmError {
