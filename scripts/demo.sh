@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib/setup.sh
 echo "Holdfast demo"
 want_compiler
+want_swtpm
 want_python
 ensure_wanted
 ensure_packages

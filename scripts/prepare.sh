@@ -3,8 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/compile.sh
-if command -v g++ >/dev/null 2>&1; then
+if command -v g++ >/dev/null 2>&1 && [ -f /usr/include/tss2/tss2_esys.h ]; then
   sh native/build.sh
 else
-  echo "holdfast: no C++ compiler, so the native addon was not built. Install Debian's g++, then: npm run build:native" >&2
+  echo "holdfast: the native addon was not built: it needs Debian's g++ and libtss2-dev. Install them, then: npm run build:native" >&2
 fi

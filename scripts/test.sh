@@ -4,6 +4,7 @@ set -u
 cd "$(dirname "$0")/.."
 . scripts/lib/setup.sh
 want_compiler
+want_swtpm
 ensure_wanted
 ensure_packages
 ensure_build

@@ -2,17 +2,10 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  admin,
-  type Daemon,
-  enroll,
-  freePort,
-  makeSite,
-  PROGRAMS,
-  type Site,
-  startAgent,
-  startServer,
-} from "../lib/programs.ts";
+import { admin, type Daemon, freePort, type Site, startServer } from "../lib/programs.ts";
+import { JoinByToken } from "./join-token.ts";
+import { JoinByTpm } from "./join-tpm.ts";
+import { leaveRunning } from "./keep.ts";
 import { leftOut, step, summary, verify } from "./steps.ts";
 import { fetchOnce, findPython, type Interpreters, installClient, Watcher } from "./workload.ts";
 
@@ -21,14 +14,28 @@ const SVID_TTL = 12;
 const NOBODY = 65534;
 const WORKLOAD_ID = "spiffe://example.org/web";
 
-const keep = process.argv.includes("--keep");
+const USAGE = `usage: npm run demo -- [--keep] [--join-token]
+
+  --keep         leaves everything running and says how to talk to it
+  --join-token   the node joins by a one-time token instead of a software TPM
+`;
+const flags = process.argv.slice(2);
+const unknown = flags.find((flag) => flag !== "--keep" && flag !== "--join-token");
+if (unknown !== undefined || flags.includes("--help")) {
+  process.stdout.write(
+    unknown === undefined || unknown === "--help" ? USAGE : `${unknown} is no flag of the demo\n\n${USAGE}`,
+  );
+  process.exit(unknown === undefined || unknown === "--help" ? 0 : 2);
+}
+const keep = flags.includes("--keep");
+const joining = flags.includes("--join-token") ? new JoinByToken() : new JoinByTpm();
 const uid = process.getuid?.() ?? 0;
 const folder = mkdtempSync(join(tmpdir(), "holdfast-demo-"));
 chmodSync(folder, 0o755);
 const daemons: Daemon[] = [];
 
-let site: Site;
-let client: Interpreters;
+let site!: Site;
+let client!: Interpreters;
 let agentId = "";
 let entryId = "";
 let healthPort = 0;
@@ -36,7 +43,7 @@ let server: Daemon;
 
 try {
   await demo();
-  if (keep) await leaveRunning();
+  if (keep) await leaveRunning({ site, client, agentId, uid, summary: summary() });
   else console.log(`\n${summary()} Run it with -- --keep to leave it running and try it yourself.`);
 } catch {
   console.log("\nThe demo failed. The ends of the logs:");
@@ -44,6 +51,7 @@ try {
   process.exitCode = 1;
 } finally {
   for (const daemon of daemons.toReversed()) await daemon.stop();
+  await joining[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -55,9 +63,11 @@ async function demo(): Promise<void> {
     return `two copies of one Python: ${client.registered} and ${client.other}`;
   });
 
+  await joining.prepare(folder);
+
   await step("Start the server: a CA, a SQLite datastore, gRPC on TCP and on an admin socket", async () => {
     healthPort = await freePort();
-    site = await makeSite(folder, {
+    site = await joining.makeSite(folder, {
       agentSections: `health_checks {
   listener_enabled = true
   bind_address = "127.0.0.1"
@@ -69,14 +79,9 @@ async function demo(): Promise<void> {
     return `healthy on 127.0.0.1:${site.port}, trust domain ${site.trustDomain}`;
   });
 
-  await step("Join a node: a one-time token, mutual TLS, an SVID for the agent itself", async (say) => {
-    const enrolled = await enroll(site);
-    agentId = enrolled.agentId;
-    say("holdfast-server token generate → holdfast-agent run -joinToken …");
-    daemons.push(await startAgent(site, ["-joinToken", enrolled.token]));
-    verify((await admin(site, ["agent", "list"])).includes(agentId), "the server does not list the agent");
-    return `attested as ${agentId}`;
-  });
+  const joined = await joining.join(site);
+  agentId = joined.agentId;
+  daemons.push(joined.agent);
 
   await step("Ask for an identity that nobody registered", async () => {
     const event = await fetchOnce(client.registered, client.env, site.agentSocket);
@@ -155,6 +160,13 @@ async function demo(): Promise<void> {
     daemons[0] = server;
     return "served by the agent alone; then the server came back with the same CA and entries";
   });
+  await agentInSync();
+  await joining.afterwards(site, {
+    folder,
+    server: () => server,
+    agent: () => joined.agent,
+    isServed: async () => (await fetchOnce(client.registered, client.env, site.agentSocket)).event === "svid",
+  });
   if (keep) return;
 
   await step("The operator removes the entry: the open stream hears at once", async (say) => {
@@ -182,34 +194,4 @@ async function agentInSync(): Promise<void> {
 
 function isDenied(reason: string | undefined): boolean {
   return /permission_?\s?denied|no identity issued/i.test(reason ?? "");
-}
-
-async function leaveRunning(): Promise<void> {
-  console.log(`
-${summary()} It is running. In another terminal:
-
-  # the workload's identity, by a stock client
-  PYTHONPATH=${client.env.PYTHONPATH} ${client.registered} ${join(import.meta.dirname, "client.py")} fetch ${site.agentSocket}
-
-  # what is registered, and who joined
-  ${PROGRAMS.server} entry show -socketPath ${site.serverSocket}
-  ${PROGRAMS.server} agent list -socketPath ${site.serverSocket}
-
-  # an identity for any program of this user
-  ${PROGRAMS.server} entry create -socketPath ${site.serverSocket} -parentID ${agentId} \\
-    -spiffeID spiffe://${site.trustDomain}/mine -selector unix:uid:${uid}
-  ${PROGRAMS.agent} api fetch x509 -socketPath ${site.agentSocket}
-
-Logs: ${join(folder, "server.log")}, ${join(folder, "agent.log")}
-Ctrl-C ends it and removes the folder.`);
-  await new Promise<void>((resolve) => {
-    // Signal handlers alone do not keep Node running.
-    const hold = setInterval(() => {}, 2 ** 30);
-    const stop = (): void => {
-      clearInterval(hold);
-      resolve();
-    };
-    process.once("SIGINT", stop);
-    process.once("SIGTERM", stop);
-  });
 }

@@ -64,6 +64,14 @@ missing_packages=""
 # A C++ compiler, for the native addon.
 want_compiler() {
   command -v g++ >/dev/null 2>&1 || missing_packages="$missing_packages g++"
+  # Headers only: nothing is linked with libtss2, which is loaded when a TPM is used.
+  [ -f /usr/include/tss2/tss2_esys.h ] || missing_packages="$missing_packages libtss2-dev"
+}
+
+# A software TPM, and the library by which any TPM is used (libtss2-dev brings it, under whatever name it has).
+want_swtpm() {
+  command -v swtpm >/dev/null 2>&1 || missing_packages="$missing_packages swtpm"
+  command -v swtpm_localca >/dev/null 2>&1 || missing_packages="$missing_packages swtpm-tools"
 }
 
 # A Python that every user can run, with venv and pip: the demo's SPIFFE client lives in one.
