@@ -1,8 +1,6 @@
 // Entry of the addon: makes the data of one JavaScript environment and lets each part add its functions.
 #include "common.h"
 
-// A part for the TPM joins here: `tpm.cc` with an `InitTpm` declared in common.h. It must load libtss2 with
-// dlopen, so that this addon also loads on hosts without that library.
 NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
   auto* data = new holdfast::AddonData();
   const auto finalize = [](napi_env, void* pointer, void*) { delete static_cast<holdfast::AddonData*>(pointer); };
@@ -11,6 +9,6 @@ NAPI_MODULE_INIT(/* napi_env env, napi_value exports */) {
     return nullptr;
   }
   const bool ready = holdfast::InitPeers(env, exports, data) && holdfast::InitLocks(env, exports) &&
-                     holdfast::InitProcess(env, exports);
+                     holdfast::InitProcess(env, exports) && holdfast::InitTpm(env, exports, data);
   return ready ? exports : nullptr;
 }

@@ -72,15 +72,18 @@ bool DefineFunction(napi_env env, napi_value object, const char* name, napi_call
 napi_value SymbolDispose(napi_env env);
 
 struct PeerEnv;
+class Tss2Library;
 
 // One per JavaScript environment; freed after everything else of that environment.
 struct AddonData {
   std::shared_ptr<PeerEnv> peers;
+  std::shared_ptr<Tss2Library> tss;
 };
 
 // Each part adds its functions to `exports`, or throws and returns false.
 bool InitPeers(napi_env env, napi_value exports, AddonData* data);  // peercred.cc
 bool InitLocks(napi_env env, napi_value exports);                   // file-lock.cc
 bool InitProcess(napi_env env, napi_value exports);                 // process.cc
+bool InitTpm(napi_env env, napi_value exports, AddonData* data);    // tpm/tpm.cc
 
 }  // namespace holdfast

@@ -2,6 +2,7 @@
 import type { NativeAddon } from "../src/lib/native.ts";
 
 export type * from "../src/lib/native.ts";
+export type * from "../src/lib/native-tpm.ts";
 
 declare const addon: NativeAddon;
 export default addon;

@@ -89,7 +89,7 @@ ensure_build() {
   if [ ! -f dist/.built ] || [ -n "$(find src scripts/bundle.ts tsconfig.build.json package-lock.json -newer dist/.built -print -quit)" ]; then
     step "compiling TypeScript" sh scripts/compile.sh || exit 1
   fi
-  if [ ! -f native/build/holdfast.node ] || [ -n "$(find native -maxdepth 1 -type f -newer native/build/holdfast.node -print -quit)" ]; then
+  if [ ! -f native/build/holdfast.node ] || [ -n "$(find native \( -name '*.cc' -o -name '*.h' -o -name build.sh \) -newer native/build/holdfast.node -print -quit)" ]; then
     step "compiling the native addon" sh native/build.sh || exit 1
   fi
 }

@@ -18,7 +18,7 @@ export interface NativeLoaderDeps {
   readonly load: (file: string) => unknown;
 }
 
-const REMEDY = "build it with `npm run build:native` (needs the Debian package g++)";
+const REMEDY = "build it with `npm run build:native` (needs the Debian packages g++ and libtss2-dev)";
 
 /** What an addon must export to be ours; an old file that lacks something is refused at start, not at first use. */
 const EXPORTS: Readonly<Record<keyof NativeAddon, true>> = {
@@ -29,6 +29,8 @@ const EXPORTS: Readonly<Record<keyof NativeAddon, true>> = {
   disableCoreDumps: true,
   raiseFileLimit: true,
   setUmask: true,
+  tpmUnavailable: true,
+  openTpm: true,
 };
 
 /**

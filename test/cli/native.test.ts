@@ -19,6 +19,8 @@ function fakeAddon(file: string): Record<string, unknown> {
     "disableCoreDumps",
     "raiseFileLimit",
     "setUmask",
+    "tpmUnavailable",
+    "openTpm",
   ];
   return { ...Object.fromEntries(names.map((name) => [name, () => {}])), file };
 }
@@ -72,7 +74,7 @@ test("says what to run when there is none", () => {
   const error = errorOf(() => loadNative(folder.deps()));
   expect(error.code).toBe("FAILED_PRECONDITION");
   expect(error.message).toContain("npm run build:native");
-  expect(error.message).toContain("Debian package g++");
+  expect(error.message).toContain("Debian packages g++ and libtss2-dev");
   expect(error.message).toContain(`${folder.at(PREBUILT)}: not there; ${folder.at(BUILT)}: not there`);
 });
 

@@ -1,6 +1,16 @@
 /** The build scripts: what they print where something is missing, and that they build only when they must. */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT, TestFolder } from "./support.ts";
@@ -26,7 +36,7 @@ class Copy extends TestFolder {
     }
     // Takes the file after -o, and says which machine it is for.
     const stub = `#!/bin/sh
-      case $1 in -dumpmachine) echo "\${MACHINE:-x86_64-linux-gnu}"; exit ;; esac
+      case $1 in -dumpmachine) echo "\${MACHINE:-x86_64-linux-gnu}"; exit ;; -E) exit \${NO_TSS2:-0} ;; esac
       arguments="$*"
       while [ "$1" != -o ]; do shift; done
       echo "$arguments" > "$2"`;
@@ -58,6 +68,14 @@ test("without the headers, it prints one line and exits 3", () => {
   const { status, stderr } = spawnSync("sh", [join(empty.path, "native/build.sh")], { encoding: "utf8" });
   expect(status).toBe(3);
   expect(stderr.trim().split("\n")).toEqual([expect.stringMatching(/g\+\+.*node-api-headers/)]);
+});
+
+test("without the headers of libtss2, it prints one line and exits 3", () => {
+  using copy = new Copy();
+  const { status, lines } = copy.run("build.sh", [], { NO_TSS2: "1" });
+  expect(status).toBe(3);
+  expect(lines).toEqual([expect.stringContaining("Debian package libtss2-dev")]);
+  expect(existsSync(copy.output)).toBe(false);
 });
 
 test("builds when there is nothing or a source is newer, and else does nothing", () => {
@@ -99,7 +117,7 @@ test("a compiler's failure is the script's, and leaves nothing behind", () => {
   using copy = new Copy();
   writeFileSync(copy.cxx, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
   expect(copy.run("build.sh").status).not.toBe(0);
-  expect(existsSync(copy.output)).toBe(false);
+  expect(existsSync(join(copy.path, "native/build")) ? readdirSync(join(copy.path, "native/build")) : []).toEqual([]);
 });
 
 test.each([

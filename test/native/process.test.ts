@@ -10,7 +10,17 @@ const isRoot = process.getuid?.() === 0;
 test("exports what the ports declare, and nothing else", () => {
   expect(Object.keys(addon).sort()).toEqual(
     // oxlint-disable-next-line typescript/require-array-sort-compare
-    ["disableCoreDumps", "lockFile", "peerCredentials", "raiseFileLimit", "sdNotify", "setDumpable", "setUmask"].sort(),
+    [
+      "disableCoreDumps",
+      "lockFile",
+      "openTpm",
+      "peerCredentials",
+      "raiseFileLimit",
+      "sdNotify",
+      "setDumpable",
+      "setUmask",
+      "tpmUnavailable",
+    ].sort(),
   );
 });
 

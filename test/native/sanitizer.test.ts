@@ -3,7 +3,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Swtpm } from "../../scripts/lib/swtpm.ts";
+import type { TpmKey } from "../../src/lib/native-tpm.ts";
 import { ROOT, TestFolder } from "./support.ts";
+import { AK_TEMPLATES, challenge, EKS, MISSING, open, PCRS, SRK, startTpm, WHY } from "./tpm-support.ts";
 
 const SANITIZED = join(ROOT, "native/build/holdfast-asan.node");
 const REPORT = /Sanitizer|runtime error:/;
@@ -23,7 +26,7 @@ interface Outcome {
 }
 
 function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Outcome {
-  const options = { encoding: "utf8", timeout: 100_000, env: { ...process.env, ...env } } as const;
+  const options = { encoding: "utf8", timeout: 200_000, env: { ...process.env, ...env } } as const;
   const { status, stdout, stderr } = spawnSync(command, args, options);
   return { status, stdout, stderr };
 }
@@ -51,6 +54,38 @@ test.skipIf(asan === undefined)(
     expect({ status, stdout }).toEqual({ status: 0, stdout: "done\n" });
   },
 );
+
+test.skipIf(asan === undefined || MISSING !== undefined)(
+  `they find nothing in what the addon does with a TPM${asan === undefined ? " (no libasan.so: install g++)" : WHY}`,
+  { timeout: 300_000 },
+  async () => {
+    buildSanitized();
+    await using tpm = await startTpm();
+    const script = join(ROOT, "test/native/stress-tpm.mjs");
+    const args = ["--expose-gc", script, SANITIZED, JSON.stringify(await facts(tpm), hexBytes)];
+    const { status, stdout, stderr } = run(process.execPath, args, ASAN_ENV);
+    expect(stderr).not.toMatch(REPORT);
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "done\n", stderr: "" });
+    // Only the operation at the very end may have been cut off.
+    expect((await tpm.loadedHandles()).sessions).toBe(0);
+  },
+);
+
+/** What the script is told of a TPM: where it is, and keys and a secret that belong to it. */
+async function facts(tpm: Swtpm): Promise<Record<string, unknown>> {
+  const ek = EKS["persistent P-256"] as TpmKey;
+  await using handle = await open(tpm.tcti);
+  const ak = await handle.createAk(SRK, AK_TEMPLATES.ecc);
+  const { tcti, pid } = tpm;
+  const akTemplates = [AK_TEMPLATES.ecc, AK_TEMPLATES.rsa];
+  return { tcti, pid, parent: SRK, akTemplates, ak, ek, ...(await challenge(handle, ek, ak)), pcrs: PCRS };
+}
+
+/** For JSON: bytes as `{"hex": ...}`. */
+function hexBytes(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  const bytes = this[key];
+  return bytes instanceof Uint8Array ? { hex: Buffer.from(bytes).toString("hex") } : value;
+}
 
 test.skipIf(asan === undefined)("the address sanitizer would have been heard", { timeout: 180_000 }, () => {
   using folder = new TestFolder();
