@@ -37,6 +37,8 @@ export interface TpmServerConfig {
   readonly profiles: readonly PcrProfile[];
   /** Quoted besides what the profiles name. */
   readonly quoted: { readonly bank: PcrBank; readonly indices: readonly number[] };
+  /** Whether agents that cannot quote are refused; a policy refuses them anyway. */
+  readonly requireQuote: boolean;
   /** Whether each quoted PCR becomes a selector. */
   readonly pcrSelectors: boolean;
 }
@@ -86,6 +88,11 @@ export const TPM_SERVER_PLUGIN = plugin(
       textMap('blocks `"profile" { bank { "index" = ["hex", …] } }`'),
       "Profiles of allowed PCR values, of which a node must meet one. Banks: `sha1`, `sha256`, `sha384`.",
     ),
+    require_quote: defaulted(
+      flag(),
+      false,
+      "Whether agents that cannot quote, such as stock ones, are refused; `pcr_policy` refuses them anyway.",
+    ),
     pcr_bank: defaulted(choice(words(...PCR_BANKS)), "sha256", "Bank of the PCRs in `pcrs`."),
     pcrs: defaulted(texts(), BOOT_PCRS, "PCRs that are quoted besides those of the profiles, 0 to 23."),
     pcr_selectors: defaulted(flag(), false, "Whether agents get a selector `tpm:pcr:bank:index:hex` for each of them."),
@@ -100,6 +107,7 @@ export const TPM_SERVER_PLUGIN = plugin(
       hashPath: data.hash_path,
       profiles,
       quoted: { bank: data.pcr_bank, indices },
+      requireQuote: data.require_quote,
       pcrSelectors: data.pcr_selectors,
     };
   },

@@ -28,6 +28,8 @@ export interface TpmServerDeps {
   readonly directory: EkDirectory;
 }
 
+/** What the server demands of nodes, and tells of them. */
+type TpmPolicy = Pick<TpmServerConfig, "profiles" | "quoted" | "requireQuote" | "pcrSelectors">;
 type Request = Parameters<ServerNodeAttestor["attest"]>[0];
 type Ask = Parameters<ServerNodeAttestor["attest"]>[1];
 
@@ -38,9 +40,9 @@ const SECRET_BYTES = 32;
 export class TpmServerAttestor implements ServerNodeAttestor {
   readonly name = TPM;
   readonly #deps: TpmServerDeps;
-  readonly #config: Pick<TpmServerConfig, "profiles" | "quoted" | "pcrSelectors">;
+  readonly #config: TpmPolicy;
 
-  constructor(deps: TpmServerDeps, config: Pick<TpmServerConfig, "profiles" | "quoted" | "pcrSelectors">) {
+  constructor(deps: TpmServerDeps, config: TpmPolicy) {
     this.#deps = deps;
     this.#config = config;
   }
@@ -90,8 +92,9 @@ export class TpmServerAttestor implements ServerNodeAttestor {
 
   /** Before the TPM is troubled: a policy needs a quote, and a quote needs its banks. */
   #checkOffer({ quoteBanks }: TpmPayload): void {
-    const { profiles } = this.#config;
-    must("quote-offered", quoteBanks !== undefined || profiles.length === 0, "the agent cannot quote PCRs");
+    const { profiles, requireQuote } = this.#config;
+    const isNeeded = requireQuote || profiles.length > 0;
+    must("quote-offered", quoteBanks !== undefined || !isNeeded, "the agent cannot quote PCRs");
     if (quoteBanks === undefined) return;
     const missing = this.#selection().find(({ bank }) => !quoteBanks.includes(bank));
     const have = quoteBanks.join(", ") || "none";

@@ -7,6 +7,7 @@ import type { Plugin } from "../../config/plugins.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { NativeAddon } from "../../lib/native.ts";
+import { type NodeAttestorChoice as Choice, choosing } from "../node-attestor-choice.ts";
 
 /** What the halves are made with. */
 export interface NodeAttestorDeps {
@@ -16,30 +17,11 @@ export interface NodeAttestorDeps {
   readonly config: Pick<AgentConfig, "dataDir" | "joinToken">;
 }
 
-/** Makes the configured attestor. */
-export interface NodeAttestorChoice {
-  readonly name: string;
-  /** What the plugin's own keys say. */
-  readonly options: unknown;
-  make(deps: NodeAttestorDeps): Promise<AgentNodeAttestor>;
-}
+/** A configured attestor that is not made yet. */
+export type NodeAttestorChoice = Choice<NodeAttestorDeps, AgentNodeAttestor>;
 
 /** All that a configuration may name. The code of a half is loaded when it is made. */
 export const AGENT_NODE_ATTESTORS: readonly Plugin<NodeAttestorChoice>[] = [
-  entry(JOIN_TOKEN_AGENT_PLUGIN, async (_options, deps) => (await import("./join-token.ts")).make(deps)),
-  entry(TPM_AGENT_PLUGIN, async (options, deps) => (await import("./tpm.ts")).makeTpmAttestor(options, deps)),
+  choosing(JOIN_TOKEN_AGENT_PLUGIN, async (_options, deps) => (await import("./join-token.ts")).make(deps)),
+  choosing(TPM_AGENT_PLUGIN, async (options, deps) => (await import("./tpm.ts")).makeTpmAttestor(options, deps)),
 ];
-
-function entry<Options>(
-  plugin: Plugin<Options>,
-  make: (options: Options, deps: NodeAttestorDeps) => Promise<AgentNodeAttestor>,
-): Plugin<NodeAttestorChoice> {
-  const { name } = plugin;
-  return {
-    ...plugin,
-    build: (data, report) => {
-      const options = plugin.build(data, report);
-      return options === undefined ? undefined : { name, options, make: (deps) => make(options, deps) };
-    },
-  };
-}

@@ -8,6 +8,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import type { TrustDomain } from "../../spiffe/id.ts";
+import { type NodeAttestorChoice as Choice, choosing } from "../node-attestor-choice.ts";
 
 /** What the halves are made with. */
 export interface NodeAttestorDeps {
@@ -17,18 +18,13 @@ export interface NodeAttestorDeps {
   readonly trustDomain: TrustDomain;
 }
 
-/** Makes a configured attestor. */
-export interface NodeAttestorChoice {
-  readonly name: string;
-  /** What the plugin's own keys say. */
-  readonly options: unknown;
-  make(deps: NodeAttestorDeps): Promise<ServerNodeAttestor>;
-}
+/** A configured attestor that is not made yet. */
+export type NodeAttestorChoice = Choice<NodeAttestorDeps, ServerNodeAttestor>;
 
 /** All that a configuration may name. The code of a half is loaded when it is made. */
 export const SERVER_NODE_ATTESTORS: readonly Plugin<NodeAttestorChoice>[] = [
-  entry(JOIN_TOKEN_SERVER_PLUGIN, async (_options, { trustDomain }) => new JoinTokenServerAttestor(trustDomain)),
-  entry(TPM_SERVER_PLUGIN, async (options, deps) => (await import("./tpm.ts")).makeTpmAttestor(options, deps)),
+  choosing(JOIN_TOKEN_SERVER_PLUGIN, async (_options, { trustDomain }) => new JoinTokenServerAttestor(trustDomain)),
+  choosing(TPM_SERVER_PLUGIN, async (options, deps) => (await import("./tpm.ts")).makeTpmAttestor(options, deps)),
 ];
 
 /** The configured attestors; join tokens work also when they are not named, as in SPIRE. */
@@ -39,18 +35,4 @@ export async function makeNodeAttestors(
   const made = await Promise.all(choices.map((choice) => choice.make(deps)));
   const tokens = new JoinTokenServerAttestor(deps.trustDomain);
   return made.some(({ name }) => name === tokens.name) ? made : [tokens, ...made];
-}
-
-function entry<Options>(
-  plugin: Plugin<Options>,
-  make: (options: Options, deps: NodeAttestorDeps) => Promise<ServerNodeAttestor>,
-): Plugin<NodeAttestorChoice> {
-  const { name } = plugin;
-  return {
-    ...plugin,
-    build: (data, report) => {
-      const options = plugin.build(data, report);
-      return options === undefined ? undefined : { name, options, make: (deps) => make(options, deps) };
-    },
-  };
 }

@@ -54,7 +54,8 @@ export function readSelection(reader: TpmReader, others: "refuse" | "skip" = "re
 
 /** Whether two selections are the same: banks in their order, PCRs in theirs. */
 export function sameSelection(a: readonly PcrSelection[], b: readonly PcrSelection[]): boolean {
-  return Buffer.compare(encodeSelection(a), encodeSelection(b)) === 0;
+  // Not by their encoding, which has no room for PCRs beyond the last
+  return selectionText(a) === selectionText(b);
 }
 
 /** Selections as people write them: `sha256:0,7`. */

@@ -44,6 +44,8 @@ export function verifyAk(ak: AkParameters, hashes: ReadonlySet<TpmHash> = AK_HAS
   const { scheme } = area;
   if (scheme === undefined) throw refuse("ak-scheme", "the key has no signing scheme of its own");
   must("ak-scheme", hashes.has(scheme.hash), `signatures with ${scheme.hash} are not accepted`);
+  // Two keys of one name would share credentials and statements
+  must("ak-scheme", hashes.has(area.nameAlg), `names by ${area.nameAlg} are not accepted`);
   // Part 1, 16: the name covers the whole public area
   const name = nameOf(area);
   must("ak-creation-name", equal(attested.objectName, name), "the statement is about another key");
