@@ -32,9 +32,10 @@ export interface FileAgentStorageOptions {
   readonly keepKey: boolean;
 }
 
-const FILE_NAME = "agent-data.json";
-/** A bundle of a thousand authorities fits. */
-const MAX_BYTES = 16 * 1024 * 1024;
+/** The file's name. */
+export const AGENT_DATA_FILE = "agent-data.json";
+/** Longest file that is read: a bundle of a thousand authorities fits. */
+export const MAX_AGENT_DATA_BYTES = 16 * 1024 * 1024;
 const WRITABLE_BY_GROUP = 0o020;
 const WRITABLE_BY_ALL = 0o002;
 const NOT_PRIVATE = 0o077;
@@ -48,7 +49,7 @@ export class FileAgentStorage implements AgentStorage {
 
   constructor(options: FileAgentStorageOptions) {
     this.#options = options;
-    this.#path = join(options.directory, FILE_NAME);
+    this.#path = join(options.directory, AGENT_DATA_FILE);
   }
 
   async load(): Promise<AgentData | undefined> {
@@ -111,7 +112,7 @@ async function readOwnFile(path: string, onReadable: () => void): Promise<string
     if (!isOurs(stats)) return { why: "foreign", reason: "it belongs to another user" };
     if (isWritableByOthers(stats)) return { why: "foreign", reason: "others may write to it" };
     if ((stats.mode & NOT_PRIVATE) !== 0) onReadable();
-    if (stats.size > MAX_BYTES) return { why: "damaged", reason: "it is too long" };
+    if (stats.size > MAX_AGENT_DATA_BYTES) return { why: "damaged", reason: "it is too long" };
     return await file.readFile("utf8");
   } finally {
     await file.close();

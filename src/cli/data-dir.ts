@@ -4,7 +4,8 @@ import { dirname, join, resolve } from "node:path";
 import { AgentError } from "../lib/errors.ts";
 import type { FileLock, FileLocker } from "../lib/native.ts";
 
-const LOCK_FILE = ".holdfast.lock";
+/** The file in a data folder whose lock shows that a program uses it. */
+export const LOCK_FILE = ".holdfast.lock";
 
 /**
  * Creates the folder if need be (mode 0700) and locks it until the process ends. Throws `FAILED_PRECONDITION`

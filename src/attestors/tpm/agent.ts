@@ -52,9 +52,8 @@ export class TpmAgentAttestor implements AgentNodeAttestor {
     const { ek: configured, ak: kind } = this.#config;
     const stored = await this.#deps.choice.load();
     const made = await device.use(async (tpm) => {
-      const ek = await findEndorsementKey(tpm, configured ?? stored?.kind);
-      const parent = await akParent(tpm, ek);
-      return { ek, parent, ak: await tpm.createAk(parent, attestationKey(kind)), banks: await pcrBanks(tpm) };
+      const ek = await findEndorsementKey(tpm, { kind: configured, remembered: stored?.template });
+      return { ek, ...(await createAk(tpm, ek, attestationKey(kind))), banks: await pcrBanks(tpm) };
     }, signal);
     await this.#remember(made.ek, stored?.hash);
     const payload = encodePayload({
@@ -92,7 +91,7 @@ export class TpmAgentAttestor implements AgentNodeAttestor {
       certificate: ek.certificate !== undefined,
     });
     try {
-      await choice.save({ kind: ek.kind, hash });
+      await choice.save({ template: ek.template, hash });
     } catch (error) {
       log.warn("Could not store which endorsement key is used", { error: errorText(error) });
     }
@@ -162,17 +161,21 @@ class Ceremony {
 }
 
 /**
- * The key below which attestation keys are made: in the endorsement hierarchy, because a TPM obfuscates the counters of
- * resets and its firmware's version for keys of the owner's (TPM 2.0 Part 1, 36.7), and P-256, because it is quick.
+ * Makes the attestation key below the P-256 endorsement key, which is quick: in the endorsement hierarchy, because a TPM
+ * obfuscates the counters of resets and its firmware's version for keys of the owner's (TPM 2.0 Part 1, 36.7). A TPM
+ * without that curve has another endorsement key.
  */
-async function akParent(tpm: TpmHandle, ek: TpmEndorsementKey): Promise<TpmKey> {
-  if (ek.kind === "ec-p256") return ek.key;
-  const key: TpmKey = { hierarchy: "endorsement", template: p256Low(), auth: "policy-secret" };
+async function createAk(
+  tpm: TpmHandle,
+  ek: TpmEndorsementKey,
+  template: Uint8Array,
+): Promise<Pick<Made, "parent" | "ak">> {
+  const quick: TpmKey = { hierarchy: "endorsement", template: p256Low(), auth: "policy-secret" };
+  const parent = ek.kind === "ec-p256" ? ek.key : quick;
   try {
-    await tpm.readPublic(key);
-    return key;
+    return { parent, ak: await tpm.createAk(parent, template) };
   } catch (error) {
-    if (isUnsupported(error)) return ek.key;
-    throw error;
+    if (parent === ek.key || !isUnsupported(error)) throw error;
+    return { parent: ek.key, ak: await tpm.createAk(ek.key, template) };
   }
 }

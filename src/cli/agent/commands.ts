@@ -66,6 +66,33 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     load: () => import("./run.ts"),
   },
   validateCommand(RUN_OPTIONS, () => import("./validate.ts")),
+  {
+    path: ["doctor"],
+    summary: "find what keeps the agent from working on this node",
+    description:
+      "Looks at the socket's folder, the data folder, the clock, the bundle, the server and what the node attestor needs, such as the TPM, its permissions and its endorsement certificate. Prints a line for each with what is there and, where something is to be done, what. Nothing is changed, no token is spent, and the agent may be running. Run it as the agent's user, for whom permissions are judged; flags count as for run.\n\nExit status 0: nothing failed, though there may be warnings. 1: at least one check failed, or the command was used wrongly.",
+    options: [
+      ...RUN_OPTIONS,
+      {
+        name: "timeout",
+        value: "duration",
+        description: "How long a check may wait for the server, a bundle or an answer of the TPM.",
+        default: "10s",
+      },
+      OUTPUT_OPTION,
+    ],
+    examples: [
+      {
+        line: "sudo -u holdfast holdfast-agent doctor -config /etc/holdfast/agent.conf",
+        does: "Looks as the agent's user:",
+      },
+      {
+        line: "holdfast-agent doctor -config agent.conf -output json | jq .ok",
+        does: "One word for a program; its .checks have the rest:",
+      },
+    ],
+    load: () => import("./doctor.ts"),
+  },
   healthcheckCommand("agent", WORKLOAD_OPTIONS, () => import("./healthcheck.ts")),
   {
     path: ["api", "fetch"],

@@ -21,12 +21,13 @@ export interface UnixListenerOptions {
 }
 
 /** `sun_path` holds 108 bytes with the closing zero. */
-const MAX_PATH_BYTES = 107;
+export const MAX_PATH_BYTES = 107;
 const MODE: Record<SocketAudience, number> = { workload: 0o777, admin: 0o770 };
 /** Of folders that are made for the socket. */
 const FOLDER_MODE: Record<SocketAudience, number> = { workload: 0o755, admin: 0o750 };
 const BACKLOG = 4096;
-const NESTED = "/.sock-XXXXXX/s".length;
+/** Length of what is put behind the folder's path: a socket is first bound in a hidden folder beside its place. */
+export const NESTED = "/.sock-XXXXXX/s".length;
 
 /** Listens from {@link open} to {@link close}. */
 export class UnixListener {

@@ -16,10 +16,11 @@ import {
 } from "../structures/public-area.ts";
 import { trimCertificate } from "./ek-certificate.ts";
 import { isUnsupported } from "./errors.ts";
-import { EK_TEMPLATES, type EkTemplate } from "./templates.ts";
+import { EK_TEMPLATES, type EkTemplate, type EkTemplateName } from "./templates.ts";
 
 /** An endorsement key of this TPM. */
 export interface TpmEndorsementKey {
+  readonly template: EkTemplateName;
   readonly kind: EkKind;
   readonly key: TpmKey;
   /** SubjectPublicKeyInfo. */
@@ -28,13 +29,23 @@ export interface TpmEndorsementKey {
   readonly certificate: Uint8Array | undefined;
 }
 
+/** Which key is wanted. */
+export interface EkWish {
+  /** Of this kind only. */
+  readonly kind: EkKind | undefined;
+  /** The one that was used before, if it is of that kind: certificates that came or went meanwhile do not matter. */
+  readonly remembered: EkTemplateName | undefined;
+}
+
 /**
- * Finds the key: of `kind` if given, else the first that has a certificate, else the first that the TPM can make. The
+ * Finds the key: the remembered one, else the first that has a certificate, else the first that the TPM can make. The
  * order is RSA, P-256, P-384. A key that is kept in the TPM is used before one is made.
  * @throws AgentError `FAILED_PRECONDITION` when there is none, or when a certificate is not its key's.
  */
-export async function findEndorsementKey(tpm: TpmHandle, kind: EkKind | undefined): Promise<TpmEndorsementKey> {
-  const candidates = EK_TEMPLATES.filter((template) => kind === undefined || template.kind === kind);
+export async function findEndorsementKey(tpm: TpmHandle, { kind, remembered }: EkWish): Promise<TpmEndorsementKey> {
+  const ofKind = EK_TEMPLATES.filter((template) => kind === undefined || template.kind === kind);
+  const same = ofKind.filter(({ name }) => name === remembered);
+  const candidates = same.length > 0 ? same : ofKind;
   for (const candidate of candidates) {
     const certificate = await readCertificate(tpm, candidate);
     if (certificate !== undefined) return await withCertificate(tpm, candidate, certificate);
@@ -60,13 +71,13 @@ async function withCertificate(
   candidate: EkTemplate,
   certificate: Uint8Array,
 ): Promise<TpmEndorsementKey> {
-  const { kind } = candidate;
+  const { name: template, kind } = candidate;
   const wanted = encodeSpki(readSpki(parseCertificate(certificate).spki));
   const isCertified = (area: PublicArea): boolean => Buffer.compare(spkiOf(area), wanted) === 0;
   const kept = await keptKey(tpm, candidate);
-  if (kept !== undefined && isCertified(kept.area)) return { kind, key: kept.key, spki: wanted, certificate };
+  if (kept !== undefined && isCertified(kept.area)) return { template, kind, key: kept.key, spki: wanted, certificate };
   const made = await primary(tpm, await makersTemplate(tpm, candidate));
-  if (isCertified(made.area)) return { kind, key: made.key, spki: wanted, certificate };
+  if (isCertified(made.area)) return { template, kind, key: made.key, spki: wanted, certificate };
   const index = candidate.certificateIndex.toString(16).padStart(8, "0");
   throw new AgentError(
     "FAILED_PRECONDITION",
@@ -75,10 +86,10 @@ async function withCertificate(
 }
 
 async function withoutCertificate(tpm: TpmHandle, candidate: EkTemplate): Promise<TpmEndorsementKey | undefined> {
-  const { kind } = candidate;
+  const { name: template, kind } = candidate;
   try {
     const { key, area } = (await keptKey(tpm, candidate)) ?? (await primary(tpm, await makersTemplate(tpm, candidate)));
-    return { kind, key, spki: spkiOf(area), certificate: undefined };
+    return { template, kind, key, spki: spkiOf(area), certificate: undefined };
   } catch (error) {
     if (isUnsupported(error)) return undefined;
     throw error;

@@ -53,12 +53,15 @@ const CODES: Readonly<Record<string, Meaning>> = {
   ERR_TPM_GONE: { code: "UNAVAILABLE", advice: "the TPM went away" },
 };
 
+/** A software TPM's socket is not there; nobody has to look into the firmware. */
+const NO_SOCKET: Meaning = { code: "UNAVAILABLE", advice: "there is no such socket; start swtpm" };
 const UNKNOWN: Meaning = { code: "INTERNAL", advice: "" };
 
 /** The error of an operation on the TPM at `tcti`, with what to do about it. Passes on what is no TPM's error. */
 export function explainTpmError(error: unknown, tcti: string): unknown {
   if (!isTpmError(error)) return error;
-  const { code, advice } = meaningOf(error);
+  const isSocket = tcti.startsWith("swtpm:") && error.code === "ENOENT";
+  const { code, advice } = isSocket ? NO_SOCKET : meaningOf(error);
   return new AgentError(code, `TPM at ${tcti}: ${advice === "" ? "it refused" : advice}`, { cause: error });
 }
 

@@ -78,8 +78,15 @@ export function attestationKey(kind: AkKind): Uint8Array {
   return concat(head(TpmAlg.ECC, "sha256", AK, none), noCipher, scheme, curve, NO_KDF, EMPTY, EMPTY);
 }
 
+/** Templates by their names in the profile: low and high range. */
+export const EK_TEMPLATE_NAMES = ["L-1", "H-1", "L-2", "H-2", "H-3"] as const;
+
+/** One of them. */
+export type EkTemplateName = (typeof EK_TEMPLATE_NAMES)[number];
+
 /** Where a kind of endorsement key has its certificate, and what it is made from. */
 export interface EkTemplate {
+  readonly name: EkTemplateName;
   readonly kind: EkKind;
   /** NV index of the certificate (TCG EK Credential Profile, 2.2.1.4 and 2.2.1.5). */
   readonly certificateIndex: number;
@@ -94,6 +101,7 @@ export interface EkTemplate {
 /** In the order of preference: RSA, P-256, P-384; of each, the range that has been in use longest first. */
 export const EK_TEMPLATES: readonly EkTemplate[] = [
   {
+    name: "L-1",
     kind: "rsa-2048",
     certificateIndex: 0x01c0_0002,
     nonceIndex: 0x01c0_0003,
@@ -101,8 +109,9 @@ export const EK_TEMPLATES: readonly EkTemplate[] = [
     persistentHandle: 0x8101_0001,
     template: rsaLow,
   },
-  { kind: "rsa-2048", certificateIndex: 0x01c0_0012, persistentHandle: 0x8101_0012, template: rsaHigh },
+  { name: "H-1", kind: "rsa-2048", certificateIndex: 0x01c0_0012, persistentHandle: 0x8101_0012, template: rsaHigh },
   {
+    name: "L-2",
     kind: "ec-p256",
     certificateIndex: 0x01c0_000a,
     nonceIndex: 0x01c0_000b,
@@ -110,8 +119,8 @@ export const EK_TEMPLATES: readonly EkTemplate[] = [
     persistentHandle: 0x8101_0002,
     template: p256Low,
   },
-  { kind: "ec-p256", certificateIndex: 0x01c0_0014, persistentHandle: 0x8101_0014, template: p256High },
-  { kind: "ec-p384", certificateIndex: 0x01c0_0016, persistentHandle: 0x8101_0016, template: p384High },
+  { name: "H-2", kind: "ec-p256", certificateIndex: 0x01c0_0014, persistentHandle: 0x8101_0014, template: p256High },
+  { name: "H-3", kind: "ec-p384", certificateIndex: 0x01c0_0016, persistentHandle: 0x8101_0016, template: p384High },
 ];
 
 /** What a public area begins with: type, name algorithm, attributes, policy. */
