@@ -72,6 +72,12 @@ bool TpmArguments::Key(size_t position, const char* name, TpmKey* out) const {
   }
   if (text != "password" && text != "policy-secret") return Wrong(env_, "auth", "\"password\" or \"policy-secret\"");
   out->policy_secret = text == "policy-secret";
+  napi_value branches = nullptr;
+  napi_valuetype branches_type = napi_undefined;
+  if (!GetProperty(env_, value, "policyOr", &branches) || !Ok(env_, napi_typeof(env_, branches, &branches_type)) ||
+      (branches_type != napi_undefined && !StructureOf(branches, "policyOr", &out->policy_or))) {
+    return false;
+  }
   if (type == napi_undefined) return ReadPrimary(value, out);
   return ReadNumber(handle, "handle", TPM2_PERSISTENT_FIRST, TPM2_PERSISTENT_LAST, &out->handle);
 }

@@ -55,6 +55,10 @@ Failure Unpack(const Tss2& tss, const Bytes& bytes, TPML_PCR_SELECTION* out) {
   return UnpackBy(tss.Tss2_MU_TPML_PCR_SELECTION_Unmarshal, bytes, out);
 }
 
+Failure Unpack(const Tss2& tss, const Bytes& bytes, TPML_DIGEST* out) {
+  return UnpackBy(tss.Tss2_MU_TPML_DIGEST_Unmarshal, bytes, out);
+}
+
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPM2B_ID_OBJECT* out) {
   return UnpackBy(tss.Tss2_MU_TPM2B_ID_OBJECT_Unmarshal, bytes, out);
 }

@@ -62,7 +62,10 @@ TpmFailure UsableKey::Authorize(TpmObject* session) const {
   if (TpmFailure failure = tpm_.Check("Esys_TRSess_SetAttributes", rc)) return failure;
   rc = tpm_.tss.Esys_PolicySecret(tpm_.esys, ESYS_TR_RH_ENDORSEMENT, session->get(), ESYS_TR_PASSWORD, ESYS_TR_NONE,
                                   ESYS_TR_NONE, nullptr, nullptr, nullptr, 0, nullptr, nullptr);
-  return tpm_.Check("Esys_PolicySecret", rc);
+  if (TpmFailure failure = tpm_.Check("Esys_PolicySecret", rc)) return failure;
+  if (key_->policy_or.count == 0) return {};
+  rc = tpm_.tss.Esys_PolicyOR(tpm_.esys, session->get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &key_->policy_or);
+  return tpm_.Check("Esys_PolicyOR", rc);
 }
 
 TpmFailure LoadBelow(TpmConnection* tpm, const TpmKey& parent, const TpmKeyBlob& blob, TpmObject* out) {

@@ -11,6 +11,7 @@ struct TpmKey {
   ESYS_TR hierarchy = ESYS_TR_NONE;    // of a primary
   TPM2B_PUBLIC template_public = {};   // of a primary
   bool policy_secret = false;
+  TPML_DIGEST policy_or = {};          // branches, of which PolicySecret leads to one; none: no PolicyOR
 };
 
 // A key below another one; `TpmKeyBlob` of the contract.

@@ -14,7 +14,8 @@ namespace holdfast {
 #define HOLDFAST_ESYS_FUNCTIONS(X)                                                            \
   X(Esys_Initialize) X(Esys_Finalize) X(Esys_Free) X(Esys_TR_FromTPMPublic) X(Esys_TR_Close)  \
   X(Esys_FlushContext) X(Esys_GetCapability) X(Esys_StartAuthSession)                         \
-  X(Esys_TRSess_SetAttributes) X(Esys_PolicySecret) X(Esys_CreatePrimary) X(Esys_Create)      \
+  X(Esys_TRSess_SetAttributes) X(Esys_PolicySecret) X(Esys_PolicyOR) X(Esys_CreatePrimary)    \
+  X(Esys_Create)                                                                              \
   X(Esys_Load) X(Esys_ReadPublic) X(Esys_CertifyCreation) X(Esys_ActivateCredential)          \
   X(Esys_Quote) X(Esys_PCR_Read) X(Esys_NV_ReadPublic) X(Esys_NV_Read)
 
@@ -23,7 +24,7 @@ namespace holdfast {
   X(Tss2_MU_TPMT_SIGNATURE_Marshal) X(Tss2_MU_TPMS_CREATION_DATA_Marshal)                     \
   X(Tss2_MU_TPMS_CAPABILITY_DATA_Marshal) X(Tss2_MU_TPML_PCR_SELECTION_Marshal)               \
   X(Tss2_MU_TPML_PCR_SELECTION_Unmarshal) X(Tss2_MU_TPM2B_ID_OBJECT_Unmarshal)                \
-  X(Tss2_MU_TPM2B_ENCRYPTED_SECRET_Unmarshal)
+  X(Tss2_MU_TPM2B_ENCRYPTED_SECRET_Unmarshal) X(Tss2_MU_TPML_DIGEST_Unmarshal)
 
 #define HOLDFAST_TCTILDR_FUNCTIONS(X) X(Tss2_TctiLdr_Initialize) X(Tss2_TctiLdr_Finalize)
 

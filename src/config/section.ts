@@ -79,7 +79,7 @@ export class SectionReader {
     for (const [name, item] of Object.entries(section.keys)) {
       const found = nested.get(name);
       if (item.kind !== "section") {
-        if (found !== undefined) raw[name] = this.#textMap(found, `${path}.${name}`);
+        if (found !== undefined && found.length > 0) raw[name] = this.#textMap(found, `${path}.${name}`);
         continue;
       }
       if (found !== undefined || !item.optional) raw[name] = this.collect(item, found ?? [], `${path}.${name}`);

@@ -33,14 +33,22 @@ export interface TpmError extends Error {
 export type TpmKeyAuth = "password" | "policy-secret";
 
 /** A key that is in the TPM persistently, or a primary that each operation makes anew from its template and flushes. */
-export type TpmKey =
-  | { readonly handle: number; readonly auth: TpmKeyAuth }
-  | {
-      readonly hierarchy: "owner" | "endorsement";
-      /** TPMT_PUBLIC. */
-      readonly template: Uint8Array;
-      readonly auth: TpmKeyAuth;
-    };
+export type TpmKey = TpmKeyUse &
+  (
+    | { readonly handle: number }
+    | {
+        readonly hierarchy: "owner" | "endorsement";
+        /** TPMT_PUBLIC. */
+        readonly template: Uint8Array;
+      }
+  );
+
+/** How a key is used. */
+export interface TpmKeyUse {
+  readonly auth: TpmKeyAuth;
+  /** TPML_DIGEST for a PolicyOR after PolicySecret, for keys whose policy has branches. */
+  readonly policyOr?: Uint8Array;
+}
 
 /** A key below another one, outside the TPM. */
 export interface TpmKeyBlob {

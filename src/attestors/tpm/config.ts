@@ -100,8 +100,10 @@ export const TPM_SERVER_PLUGIN = plugin(
   "Admits nodes by their TPM: an endorsement key that a vendor certified or that is listed, and the PCRs it quotes.",
   (data, report): TpmServerConfig | undefined => {
     const indices = pcrIndices(data.pcrs, (problem) => report("pcrs", problem));
+    const isEmpty = data.pcr_policy !== undefined && Object.keys(data.pcr_policy).length === 0;
+    if (isEmpty) report("pcr_policy", 'names no profile: add one such as "name" { sha256 { "7" = ["…"] } }');
     const profiles = readProfiles(data.pcr_policy ?? {}, (key, problem) => report(`pcr_policy${key}`, problem));
-    if (indices === undefined || profiles === undefined) return undefined;
+    if (indices === undefined || profiles === undefined || isEmpty) return undefined;
     return {
       caPath: data.ca_path,
       hashPath: data.hash_path,

@@ -2,7 +2,9 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AgentError } from "../../lib/errors.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
+import { SingleFlight } from "../../lib/single-flight.ts";
 import { type Certificate, parseCertificate } from "../../pki/certificate.ts";
 import { pemDecode } from "../../pki/pem.ts";
 
@@ -25,15 +27,26 @@ interface ReadFile {
   readonly certificates: readonly Certificate[];
 }
 
-/** Reads the folders as they are at each attestation; a file is parsed again only when it changed. */
+/** What the directory needs. */
+export interface EkDirectoryDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A folder of vendors' certificates is looked at no more often, however many nodes attest. */
+const LOOK_MS = 1_000;
+
+/** Follows the folders: what changes in them counts within a second. A file is parsed again only when it changed. */
 export class EkDirectory {
   readonly #folders: EkFolders;
-  readonly #log: Logger;
+  readonly #deps: EkDirectoryDeps;
+  readonly #looks = new SingleFlight<string, readonly Certificate[]>();
   #files: ReadonlyMap<string, ReadFile> = new Map();
+  #last: { readonly at: number; readonly authorities: readonly Certificate[] } | undefined;
 
-  private constructor(folders: EkFolders, log: Logger) {
+  private constructor(folders: EkFolders, deps: EkDirectoryDeps) {
     this.#folders = folders;
-    this.#log = log;
+    this.#deps = deps;
   }
 
   /**
@@ -41,7 +54,7 @@ export class EkDirectory {
    * @throws AgentError `FAILED_PRECONDITION` when a configured one is missing, or there is none at all; `MALFORMED`
    *   when a file of vendors' certificates cannot be read.
    */
-  static async open(folders: EkFolders, log: Logger): Promise<EkDirectory> {
+  static async open(folders: EkFolders, deps: EkDirectoryDeps): Promise<EkDirectory> {
     const found = {
       caPath: await existing("ca_path", folders.caPath, DEFAULT_EK_FOLDERS.caPath),
       hashPath: await existing("hash_path", folders.hashPath, DEFAULT_EK_FOLDERS.hashPath),
@@ -52,7 +65,7 @@ export class EkDirectory {
         'NodeAttestor "tpm": either ca_path, hash_path, or both are required',
       );
     }
-    const directory = new EkDirectory(found, log);
+    const directory = new EkDirectory(found, deps);
     await directory.authorities();
     return directory;
   }
@@ -67,6 +80,14 @@ export class EkDirectory {
   async authorities(): Promise<readonly Certificate[] | undefined> {
     const { caPath } = this.#folders;
     if (caPath === undefined) return undefined;
+    const now = this.#deps.clock.monotonic();
+    if (this.#last !== undefined && now - this.#last.at < LOOK_MS) return this.#last.authorities;
+    const authorities = await this.#looks.do(caPath, () => this.#look(caPath));
+    this.#last = { at: now, authorities };
+    return authorities;
+  }
+
+  async #look(caPath: string): Promise<readonly Certificate[]> {
     const names = await attempt(caPath, () => readdir(caPath));
     if (names.length > MAX_FILES) throw new AgentError("MALFORMED", `${caPath} has more than ${MAX_FILES} files`);
     const files = new Map<string, ReadFile>();
@@ -91,7 +112,7 @@ export class EkDirectory {
     const bytes = await attempt(path, () => readFile(path));
     const ders = bytes.includes(BEGIN) ? pemOf(path, bytes.toString("latin1")) : [bytes];
     const certificates = ders.flatMap((der, index) => this.#parse(path, der, index, ders.length));
-    this.#log.debug("Read vendors' certificates", { path, count: certificates.length });
+    this.#deps.log.debug("Read vendors' certificates", { path, count: certificates.length });
     return certificates;
   }
 
@@ -102,7 +123,7 @@ export class EkDirectory {
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       if (count === 1) throw new AgentError("MALFORMED", `${path} is no CA certificate`, { cause: error });
-      this.#log.warn("A vendor's certificate is not readable and left out", {
+      this.#deps.log.warn("A vendor's certificate is not readable and left out", {
         path,
         number: index + 1,
         error: error.message,

@@ -8,5 +8,5 @@ import type { NodeAttestorDeps } from "./node-attestors.ts";
 /** Throws `FAILED_PRECONDITION` or `MALFORMED` where the folders of vendors and hashes cannot be used. */
 export async function makeTpmAttestor(options: TpmServerConfig, deps: NodeAttestorDeps): Promise<ServerNodeAttestor> {
   const log = deps.log.named("tpm");
-  return new TpmServerAttestor({ ...deps, log, directory: await EkDirectory.open(options, log) }, options);
+  return new TpmServerAttestor({ ...deps, log, directory: await EkDirectory.open(options, { ...deps, log }) }, options);
 }

@@ -27,7 +27,7 @@ test.skipIf(NO_SWTPM !== undefined)(
     const vendors = join(folder.path, "vendors");
     mkdirSync(vendors);
     for (const [index, root] of tpm.roots.entries()) copyFileSync(root, join(vendors, `${index}.pem`));
-    const directory = await EkDirectory.open({ caPath: vendors, hashPath: undefined }, silentLogger);
+    const directory = await EkDirectory.open({ caPath: vendors, hashPath: undefined }, { clock: systemClock, log: silentLogger });
     const trustDomain = parseTrustDomain("example.org");
     const deps = { clock: systemClock, random: systemRandom, log: silentLogger, trustDomain, directory };
     const quoted = { bank: "sha256", indices: [0, 7] } as const;

@@ -2,6 +2,7 @@
 
 import { AgentError } from "../../../lib/errors.ts";
 import { parseCertificate } from "../../../pki/certificate.ts";
+import { readSpki } from "../../../pki/spki.ts";
 
 /** Longest header that is looked at: a SEQUENCE with a length in two bytes. */
 const HEADER = 4;
@@ -19,7 +20,8 @@ export function trimCertificate(nv: Uint8Array): Uint8Array | undefined {
   if (length > nv.length) return undefined;
   const certificate = nv.subarray(0, length);
   try {
-    parseCertificate(certificate);
+    // That of a TPM 1.2 names a key which no server takes.
+    readSpki(parseCertificate(certificate).spki);
     return certificate;
   } catch (error) {
     if (error instanceof AgentError) return undefined;

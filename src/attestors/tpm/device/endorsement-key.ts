@@ -5,18 +5,10 @@ import type { TpmHandle, TpmKey } from "../../../lib/native-tpm.ts";
 import { parseCertificate } from "../../../pki/certificate.ts";
 import { encodeSpki, readSpki } from "../../../pki/spki.ts";
 import type { EkKind } from "../config.ts";
-import {
-  has,
-  headOf,
-  ObjectAttribute,
-  type PublicArea,
-  parametersOf,
-  parsePublicArea,
-  spkiOf,
-} from "../structures/public-area.ts";
+import { type PublicArea, parametersOf, parsePublicArea, spkiOf } from "../structures/public-area.ts";
 import { trimCertificate } from "./ek-certificate.ts";
 import { isUnsupported } from "./errors.ts";
-import { EK_TEMPLATES, type EkTemplate, type EkTemplateName } from "./templates.ts";
+import { EK_TEMPLATES, type EkTemplate, type EkTemplateName, useOf } from "./templates.ts";
 
 /** An endorsement key of this TPM. */
 export interface TpmEndorsementKey {
@@ -54,10 +46,9 @@ export async function findEndorsementKey(tpm: TpmHandle, { kind, remembered }: E
     const found = await withoutCertificate(tpm, candidate);
     if (found !== undefined) return found;
   }
-  throw new AgentError(
-    "FAILED_PRECONDITION",
-    `the TPM has no endorsement key of kind ${kind ?? "RSA, P-256 or P-384"}`,
-  );
+  const wanted = same[0]?.kind ?? kind ?? "RSA, P-256 or P-384";
+  const why = same.length > 0 ? ", by which this agent was known (delete tpm-ek.json to choose anew)" : "";
+  throw new AgentError("FAILED_PRECONDITION", `the TPM has no endorsement key of kind ${wanted}${why}`);
 }
 
 /** The certificate in NV memory, if there is one. */
@@ -116,12 +107,11 @@ async function keptKey(
     throw error;
   }
   const isMadeFrom = Buffer.compare(parametersOf(bytes), parametersOf(template())) === 0;
-  return isMadeFrom ? { key: { handle, auth: authOf(bytes) }, area } : undefined;
+  return isMadeFrom ? { key: { handle, ...useOf(bytes) }, area } : undefined;
 }
 
 async function primary(tpm: TpmHandle, template: Uint8Array): Promise<FoundKey> {
-  const auth = authOf(template);
-  const key: TpmKey = { hierarchy: "endorsement", template, auth };
+  const key: TpmKey = { hierarchy: "endorsement", template, ...useOf(template) };
   const bytes = await tpm.readPublic(key);
   if (bytes === null) throw new Error("the TPM made no key");
   return { key, area: parsePublicArea(bytes) };
@@ -134,9 +124,4 @@ async function makersTemplate(tpm: TpmHandle, candidate: EkTemplate): Promise<Ui
   if (own !== null) return own;
   const nonce = nonceIndex === undefined ? null : await tpm.nvRead(nonceIndex);
   return template(nonce ?? undefined);
-}
-
-/** Keys that a password may use need no policy, whose OR branch would have to be satisfied otherwise. */
-function authOf(publicArea: Uint8Array): "password" | "policy-secret" {
-  return has(headOf(publicArea), ObjectAttribute.userWithAuth) ? "password" : "policy-secret";
 }

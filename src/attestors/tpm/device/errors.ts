@@ -70,6 +70,11 @@ export function responseOf(error: unknown): number | undefined {
   return isTpmError(error) && error.rc !== undefined && (error.rc & LAYER) === 0 ? error.rc : undefined;
 }
 
+/** Whether the TPM has no room for what is to be loaded: TPM_RC_OBJECT_MEMORY, _SESSION_MEMORY, _MEMORY. */
+export function isFull(error: unknown): boolean {
+  return [0x902, 0x903, 0x904].includes(responseOf(error) ?? 0);
+}
+
 /** Whether the TPM refused the parameters themselves: it lacks an algorithm, a curve or a size. */
 export function isUnsupported(error: unknown): boolean {
   const response = responseOf(error);

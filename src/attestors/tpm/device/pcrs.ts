@@ -1,4 +1,5 @@
 /** Reads PCRs, of which a TPM tells eight at a time. */
+import { AgentError } from "../../../lib/errors.ts";
 import type { TpmHandle } from "../../../lib/native-tpm.ts";
 import type { PcrBank } from "../structures/algorithms.ts";
 import { encodeSelection, type PcrSelection, parseSelection, readSelection } from "../structures/pcr-selection.ts";
@@ -29,7 +30,7 @@ export async function readPcrs(
     const values = await readOnce(tpm, selection);
     if (values !== undefined) return values;
   }
-  throw new Error("the PCRs change faster than they can be read");
+  throw new AgentError("UNAVAILABLE", "the PCRs change faster than they can be read");
 }
 
 /** `undefined` when a PCR was extended meanwhile. */
@@ -54,5 +55,5 @@ async function readOnce(
     for (const [at, { bank, index }] of told.entries())
       values.get(bank)?.set(index, read.digests[at] ?? new Uint8Array());
   }
-  throw new Error("the TPM does not have all of the PCRs that are asked for");
+  throw new AgentError("FAILED_PRECONDITION", "the TPM does not have all of the PCRs that are asked for");
 }

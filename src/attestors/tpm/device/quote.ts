@@ -1,4 +1,5 @@
 /** Makes a quote together with the values that it is over. */
+import { AgentError } from "../../../lib/errors.ts";
 import type { TpmHandle, TpmKey, TpmKeyBlob } from "../../../lib/native-tpm.ts";
 import { digest, type TpmHash } from "../structures/algorithms.ts";
 import { parseAttest } from "../structures/attest.ts";
@@ -35,5 +36,5 @@ export async function makeQuote(
       return { quoted: attest, signature, pcrs };
     }
   }
-  throw new Error("the PCRs change faster than they can be quoted");
+  throw new AgentError("UNAVAILABLE", "the PCRs change faster than they can be quoted");
 }

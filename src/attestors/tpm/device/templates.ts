@@ -1,6 +1,8 @@
 /** Public areas that keys are made from (TCG EK Credential Profile, B.3 and B.4; TPM 2.0 Part 2, 12.2.4). */
+import type { TpmKeyUse } from "../../../lib/native-tpm.ts";
 import type { AkKind, EkKind } from "../config.ts";
 import { algOf, curveId, TpmAlg } from "../structures/algorithms.ts";
+import { headOf } from "../structures/public-area.ts";
 import { concat, sized, u16, u32 } from "../structures/writer.ts";
 
 /** fixedTPM, fixedParent, sensitiveDataOrigin, adminWithPolicy, restricted, decrypt. */
@@ -12,7 +14,17 @@ const AK = 0x0005_0472;
 
 /** PolicySecret(endorsement). */
 const POLICY_A_SHA256 = Buffer.from("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa", "hex");
-/** PolicyOR of policy A and one that an NV index holds. */
+const POLICY_A_SHA384 = Buffer.from(
+  "8bbf2266537c171cb56e403c4dc1d4b64f432611dc386e6f532050c3278c930e143e8bb1133824ccb431053871c6db53",
+  "hex",
+);
+/** PolicyAuthorizeNV, of an index that the owner may define. */
+const POLICY_C_SHA256 = Buffer.from("3767e2edd43ff45a3a7e1eaefcef78643dca964632e7aad82c673a30d8633fde", "hex");
+const POLICY_C_SHA384 = Buffer.from(
+  "d6032ce61f2fb3c240eb3cf6a33237ef2b6a16f4293c22b455e261cffd217ad5b4947c2d73e63005eed2dc2b3593d165",
+  "hex",
+);
+/** PolicyOR of policies A and C. */
 const POLICY_B_SHA256 = Buffer.from("ca3d0a99a2b93906f7a3342414efcfb3a385d44cd1fd459089d19b5071c0b7a0", "hex");
 const POLICY_B_SHA384 = Buffer.from(
   "b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12",
@@ -109,7 +121,13 @@ export const EK_TEMPLATES: readonly EkTemplate[] = [
     persistentHandle: 0x8101_0001,
     template: rsaLow,
   },
-  { name: "H-1", kind: "rsa-2048", certificateIndex: 0x01c0_0012, persistentHandle: 0x8101_0012, template: rsaHigh },
+  {
+    name: "H-1",
+    kind: "rsa-2048",
+    certificateIndex: 0x01c0_0012,
+    persistentHandle: 0x8101_0012,
+    template: rsaHigh,
+  },
   {
     name: "L-2",
     kind: "ec-p256",
@@ -119,9 +137,41 @@ export const EK_TEMPLATES: readonly EkTemplate[] = [
     persistentHandle: 0x8101_0002,
     template: p256Low,
   },
-  { name: "H-2", kind: "ec-p256", certificateIndex: 0x01c0_0014, persistentHandle: 0x8101_0014, template: p256High },
-  { name: "H-3", kind: "ec-p384", certificateIndex: 0x01c0_0016, persistentHandle: 0x8101_0016, template: p384High },
+  {
+    name: "H-2",
+    kind: "ec-p256",
+    certificateIndex: 0x01c0_0014,
+    persistentHandle: 0x8101_0014,
+    template: p256High,
+  },
+  {
+    name: "H-3",
+    kind: "ec-p384",
+    certificateIndex: 0x01c0_0016,
+    persistentHandle: 0x8101_0016,
+    template: p384High,
+  },
 ];
+
+/** How keys with the profile's policies are used. TPML_DIGEST: Part 2, 10.9.1. */
+const USES: readonly { readonly policy: Uint8Array; readonly use: TpmKeyUse }[] = [
+  { policy: POLICY_A_SHA256, use: { auth: "policy-secret" } },
+  { policy: POLICY_B_SHA256, use: branching(POLICY_A_SHA256, POLICY_C_SHA256) },
+  { policy: POLICY_B_SHA384, use: branching(POLICY_A_SHA384, POLICY_C_SHA384) },
+];
+
+/**
+ * How a key or a template is used: by its policy where that is one of the profile's, which no lockout concerns, else by
+ * an empty password.
+ */
+export function useOf(publicArea: Uint8Array): TpmKeyUse {
+  const { authPolicy } = headOf(publicArea);
+  return USES.find(({ policy }) => Buffer.compare(policy, authPolicy) === 0)?.use ?? { auth: "password" };
+}
+
+function branching(...branches: readonly Uint8Array[]): TpmKeyUse {
+  return { auth: "policy-secret", policyOr: concat(u32(branches.length), ...branches.map(sized)) };
+}
 
 /** What a public area begins with: type, name algorithm, attributes, policy. */
 function head(type: number, nameAlg: "sha256" | "sha384", attributes: number, policy: Uint8Array): Uint8Array {

@@ -2,7 +2,7 @@
 import { type BackoffSchedule, backoffDelay } from "../../../lib/backoff.ts";
 import type { Clock } from "../../../lib/clock.ts";
 import type { TpmHandle, TpmOpener } from "../../../lib/native-tpm.ts";
-import { explainTpmError } from "./errors.ts";
+import { explainTpmError, isFull } from "./errors.ts";
 
 /** What a device needs. */
 export interface TpmDeviceDeps {
@@ -55,14 +55,40 @@ export class TpmDevice {
     await before;
     signal.throwIfAborted();
     try {
-      const tpm = await this.#open(signal);
-      try {
-        return await work(tpm);
-      } finally {
-        await tpm.close();
-      }
+      return await this.#withOpen(async (tpm) => {
+        try {
+          return await work(tpm);
+        } catch (error) {
+          if (!this.#isOurs || !isFull(error)) throw error;
+          await tpm.flushStale();
+          return await work(tpm);
+        }
+      }, signal);
     } catch (error) {
       throw explainTpmError(error, this.tcti);
+    }
+  }
+
+  /**
+   * Whether nobody else can have left something in the TPM on purpose: there is no resource manager, and a device or
+   * software TPM admits one program at a time. What fills it then is what an interrupted operation left.
+   */
+  get #isOurs(): boolean {
+    const { tcti } = this.#deps;
+    return tcti.startsWith("swtpm:") || /^device:.*\/tpm[0-9]+$/.test(tcti);
+  }
+
+  /** Once the signal aborts, nothing more is begun: an open TPM that is being closed refuses it. */
+  async #withOpen<T>(work: (tpm: TpmHandle) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const tpm = await this.#open(signal);
+    const close = (): void => void tpm.close();
+    signal.addEventListener("abort", close, { once: true });
+    try {
+      signal.throwIfAborted();
+      return await work(tpm);
+    } finally {
+      signal.removeEventListener("abort", close);
+      await tpm.close();
     }
   }
 

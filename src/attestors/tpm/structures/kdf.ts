@@ -1,5 +1,5 @@
 /** The TPM's key derivation functions (TPM 2.0 Part 1, 11.4.10). */
-import { createHash, createHmac } from "node:crypto";
+import { createHash, createHmac, createSecretKey } from "node:crypto";
 import { digestBytes, type TpmHash } from "./algorithms.ts";
 import { u32 } from "./writer.ts";
 
@@ -12,8 +12,10 @@ export function kdfa(
   contextV: Uint8Array,
   bits: number,
 ): Uint8Array {
+  // Node takes five times as long for a key that is a buffer.
+  const hmacKey = createSecretKey(key);
   return expand(hash, bits, (counter) =>
-    createHmac(hash, key)
+    createHmac(hash, hmacKey)
       .update(counter)
       .update(`${label}\0`)
       .update(contextU)

@@ -54,8 +54,8 @@ export function parsePublicArea(bytes: Uint8Array): PublicArea {
   });
 }
 
-/** The attributes of a key or of a template. Throws `MALFORMED`. */
-export function headOf(bytes: Uint8Array): Pick<PublicArea, "nameAlg" | "attributes"> {
+/** What a key and a template have at their beginning. Throws `MALFORMED`. */
+export function headOf(bytes: Uint8Array): Pick<PublicArea, "nameAlg" | "attributes" | "authPolicy"> {
   return readParameters(new TpmReader("TPMT_PUBLIC", bytes));
 }
 

@@ -1,6 +1,15 @@
 /** TPM2_MakeCredential in software: a secret that only one TPM, holding one key, can read (TPM 2.0 Part 1, 24). */
-import { constants, createCipheriv, createECDH, createHmac, type KeyObject, publicEncrypt } from "node:crypto";
-import { coordinateBytes, type PublicKeyNumbers } from "../../../pki/spki.ts";
+import {
+  constants,
+  createCipheriv,
+  createHmac,
+  createSecretKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+  publicEncrypt,
+} from "node:crypto";
+import { type PublicKeyNumbers, readSpki } from "../../../pki/spki.ts";
 import { digestBytes, type TpmHash } from "../structures/algorithms.ts";
 import { type EncryptedCredential, encodeIdObject } from "../structures/credential.ts";
 import { kdfa, kdfe } from "../structures/kdf.ts";
@@ -17,7 +26,6 @@ const P_256: EkProfile = { nameAlg: "sha256", aesBits: 128 };
 const P_384: EkProfile = { nameAlg: "sha384", aesBits: 256 };
 /** The label of RSA-OAEP includes its NUL. */
 const LABEL = "IDENTITY";
-const OPENSSL_CURVES = { "P-256": "prime256v1", "P-384": "secp384r1", "P-521": "secp521r1" } as const;
 
 /** Encrypts `secret` for the key of name `akName` in the TPM whose endorsement key is `ek`. */
 export function makeCredential(
@@ -28,7 +36,8 @@ export function makeCredential(
 ): EncryptedCredential {
   const { numbers } = ek;
   const profile = numbers.kind === "rsa" ? RSA_2048 : numbers.curve === "P-384" ? P_384 : P_256;
-  const { seed, shared } = numbers.kind === "rsa" ? rsaSeed(ek.key, profile, randomBytes) : ecSeed(numbers, profile);
+  const { seed, shared } =
+    numbers.kind === "rsa" ? rsaSeed(ek.key, profile, randomBytes) : ecSeed(ek.key, numbers, profile);
   const { nameAlg, aesBits } = profile;
   // 24.4: the secret is encrypted with a key that belongs to seed and name
   const key = kdfa(nameAlg, seed, "STORAGE", akName, new Uint8Array(), aesBits);
@@ -36,7 +45,7 @@ export function makeCredential(
   const encrypted = concat(cipher.update(sized(secret)), cipher.final());
   // 24.5: and protected together with the name
   const hmacKey = kdfa(nameAlg, seed, "INTEGRITY", new Uint8Array(), new Uint8Array(), digestBytes(nameAlg) * 8);
-  const integrity = createHmac(nameAlg, hmacKey).update(encrypted).update(akName).digest();
+  const integrity = createHmac(nameAlg, createSecretKey(hmacKey)).update(encrypted).update(akName).digest();
   return { credential: encodeIdObject(integrity, encrypted), secret: sized(shared) };
 }
 
@@ -54,14 +63,15 @@ function rsaSeed(
 
 /** Part 1, C.6.4: one-pass Diffie-Hellman with an ephemeral key, whose point is sent. */
 function ecSeed(
+  key: KeyObject,
   numbers: Extract<PublicKeyNumbers, { kind: "ec" }>,
   { nameAlg }: EkProfile,
 ): { seed: Uint8Array; shared: Uint8Array } {
-  const ephemeral = createECDH(OPENSSL_CURVES[numbers.curve]);
-  const point = ephemeral.generateKeys();
-  const length = coordinateBytes(numbers.curve);
-  const [x, y] = [point.subarray(1, 1 + length), point.subarray(1 + length)];
-  const z = ephemeral.computeSecret(concat(Uint8Array.of(4), numbers.x, numbers.y));
+  const ephemeral = generateKeyPairSync("ec", { namedCurve: numbers.curve });
+  const own = readSpki(ephemeral.publicKey.export({ type: "spki", format: "der" }));
+  if (own.kind !== "ec") throw new Error("a curve made no point");
+  const { x, y } = own;
+  const z = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: key });
   const seed = kdfe(nameAlg, z, LABEL, x, numbers.x, digestBytes(nameAlg) * 8);
   return { seed, shared: concat(sized(x), sized(y)) };
 }
