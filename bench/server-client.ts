@@ -1,20 +1,14 @@
 /** The bench's agents and administrators: a cheap client of the server's APIs in a process of its own. */
-import { connect } from "node:net";
-import { connect as connectTls } from "node:tls";
 import {
   EntryService,
   SyncAuthorizedEntriesRequest,
   SyncAuthorizedEntriesResponse,
 } from "../src/gen/spire/api/server/entry/v1/entry.ts";
-import { Connection } from "./lib/connection.ts";
+import type { Connection } from "./lib/connection.ts";
+import { type Address, dial } from "./lib/dial.ts";
 import { grpcHeaders } from "./lib/frames.ts";
 import { type Summary, summarize } from "./lib/statistics.ts";
 import { monotonicMicros, serveOperations } from "./lib/worker.ts";
-
-/** Where a server listens, and as whom to come. PEM texts. */
-export type Address =
-  | { readonly socket: string }
-  | { readonly port: number; readonly ca: string; readonly key?: string; readonly cert?: string };
 
 /** The most IDs that SPIRE's agents ask for at once. */
 const SYNC_PAGE = 500;
@@ -31,7 +25,7 @@ const operations = {
   }): Promise<Summary & { micros: number; bytes: number; last: string }> {
     const headers = grpcHeaders(o.path);
     const requests = o.requests.map((text) => Buffer.from(text, "base64"));
-    const connections = await Promise.all(Array.from({ length: o.lanes }, () => open(o.to)));
+    const connections = await Promise.all(Array.from({ length: o.lanes }, () => dial(o.to)));
     const latencies: number[] = [];
     let next = 0;
     let bytes = 0;
@@ -67,7 +61,7 @@ const operations = {
     await Promise.all(
       Array.from({ length: o.lanes }, async () => {
         for (let request = o.requests[next++]; request !== undefined; request = o.requests[next++]) {
-          const connection = await open(o.to);
+          const connection = await dial(o.to);
           last = await unary(connection, headers, Buffer.from(request, "base64"));
           connection.socket.destroy();
         }
@@ -82,7 +76,7 @@ const operations = {
     entries: number;
     bytes: number;
   }> {
-    const connection = await open(o.to);
+    const connection = await dial(o.to);
     const started = monotonicMicros();
     const outcome = await syncAll(connection, Buffer.from(o.first, "base64"));
     const micros = monotonicMicros() - started;
@@ -93,31 +87,6 @@ const operations = {
 
 /** The operations, for the bench's side. */
 export type ServerOperations = typeof operations;
-
-function open(to: Address): Promise<Connection> {
-  return new Promise((resolve, reject) => {
-    const socket =
-      "socket" in to
-        ? connect(to.socket)
-        : connectTls({
-            host: "127.0.0.1",
-            port: to.port,
-            ca: to.ca,
-            ALPNProtocols: ["h2"],
-            minVersion: "TLSv1.3",
-            // The chain is verified; a server's SPIFFE ID is no host name.
-            checkServerIdentity: () => undefined,
-            ...(to.key === undefined || to.cert === undefined ? {} : { key: to.key, cert: to.cert }),
-          });
-    socket.setNoDelay(true);
-    socket.once("error", reject);
-    socket.once("socket" in to ? "connect" : "secureConnect", () => {
-      const connection = new Connection(socket);
-      connection.open();
-      resolve(connection);
-    });
-  });
-}
 
 /** One request, one answer. Bidirectional calls that end after one answer are called likewise. */
 function unary(connection: Connection, headers: Buffer, request: Buffer): Promise<Buffer> {

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { Connection } from "./lib/connection.ts";
 import { type Change, HeldStreams } from "./lib/held-streams.ts";
 import { pause } from "./lib/prepared.ts";
-import { Probe } from "./lib/probe.ts";
+import { Probe, type Span } from "./lib/probe.ts";
 import { type Summary, summarize } from "./lib/statistics.ts";
 import { Watcher } from "./lib/watcher.ts";
 import { monotonicMicros, serveOperations } from "./lib/worker.ts";
@@ -102,11 +102,13 @@ const operations = {
     void probe.run(o.everyMs);
   },
 
-  /** Ends that; how long the answers took, in µs. */
-  async probed(): Promise<Summary> {
-    const latencies = probe?.stop() ?? [];
-    if (latencies.length === 0) throw new Error("no probe was answered");
-    return summarize(latencies);
+  /** Ends that; how long the answers took, in µs. With `during`, only those that a span has to do with. */
+  async probed(o: { during?: readonly Span[] } = {}): Promise<Summary> {
+    const meets = ({ from, to }: Span): boolean =>
+      o.during === undefined || o.during.some((span) => from < span.to && to > span.from);
+    const asked = (probe?.stop() ?? []).filter(meets);
+    if (asked.length === 0) throw new Error("no probe was answered");
+    return summarize(asked.map(({ from, to }) => to - from));
   },
 };
 

@@ -9,8 +9,9 @@ import type { SPIFFEID } from "../../src/gen/spire/api/types/spiffeid.ts";
 import { createCsr } from "../../src/pki/csr.ts";
 import { generateKey, pkcs8Of } from "../../src/pki/keys.ts";
 import { pemEncode } from "../../src/pki/pem.ts";
-import type { Address, ServerOperations } from "../server-client.ts";
+import type { ServerOperations } from "../server-client.ts";
 import { idOf } from "./admin.ts";
+import type { Address } from "./dial.ts";
 import type { Pair } from "./pair.ts";
 import type { Worker } from "./worker.ts";
 

@@ -32,6 +32,8 @@ export interface PairOptions extends SiteOptions {
   readonly entries?: number;
   /** Leaves the agent out. */
   readonly serverOnly?: boolean;
+  /** Makes the folders and files. Default: those of nodes that join with a token. */
+  readonly makeSite?: typeof makeSite;
 }
 
 /** A running server. Disposing ends everything. */
@@ -58,7 +60,7 @@ export class Pair implements AsyncDisposable {
   static async start(subject: Subject, context: Context, options: PairOptions = {}): Promise<Pair> {
     const folder = join(context.folder, String(serial++));
     mkdirSync(folder, { recursive: true, mode: 0o755 });
-    const site = await makeSite(folder, {
+    const site = await (options.makeSite ?? makeSite)(folder, {
       discoverWorkloadPath: false,
       ...options,
       server: `  ratelimit { attestation = false signing = false }\n${options.server ?? ""}`,

@@ -5,10 +5,16 @@ import { pause } from "./prepared.ts";
 import { monotonicMicros } from "./worker.ts";
 import { HEALTH_CALL } from "./workload-calls.ts";
 
+/** A span of the clock that all processes of a machine share, in µs. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Health checks over one connection that stays open, one at a time. */
 export class Probe {
   readonly #connection: Connection;
-  readonly #latencies: number[] = [];
+  readonly #asked: Span[] = [];
   #stopped = false;
 
   /** Connects. */
@@ -21,16 +27,16 @@ export class Probe {
   async run(everyMs: number): Promise<void> {
     while (!this.#stopped) {
       const from = monotonicMicros();
-      if (await this.#ask()) this.#latencies.push(monotonicMicros() - from);
+      if (await this.#ask()) this.#asked.push({ from, to: monotonicMicros() });
       await pause(everyMs);
     }
   }
 
-  /** How long the answers took, in µs. */
-  stop(): readonly number[] {
+  /** From each question to its answer. */
+  stop(): readonly Span[] {
     this.#stopped = true;
     this.#connection.socket.destroy();
-    return this.#latencies;
+    return this.#asked;
   }
 
   #ask(): Promise<boolean> {

@@ -6,13 +6,16 @@ import { entries } from "./entries.ts";
 import { growthIdentities, growthStreams } from "./growth-agent.ts";
 import { growthAgent, growthServer } from "./growth-server.ts";
 import { loopAgentSync, loopConnects, loopServerSync } from "./loop.ts";
+import { loopTpm } from "./loop-tpm.ts";
 import { outage } from "./outage.ts";
 import { connectPath } from "./path.ts";
 import { propagation } from "./propagation.ts";
+import { quoteVerify } from "./quote-verify.ts";
 import { batchSign, mint } from "./signing.ts";
 import { serverMemory, starts } from "./start.ts";
 import { streams } from "./streams.ts";
 import { fullSync } from "./sync.ts";
+import { tpmAttest, tpmSwtpm } from "./tpm-attestation.ts";
 
 /** The bench's rows. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -25,6 +28,9 @@ export const SCENARIOS: readonly Scenario[] = [
   batchSign,
   mint,
   attest,
+  tpmAttest,
+  tpmSwtpm,
+  quoteVerify,
   entries,
   fullSync,
   outage,
@@ -33,6 +39,7 @@ export const SCENARIOS: readonly Scenario[] = [
   loopConnects,
   loopAgentSync,
   loopServerSync,
+  loopTpm,
   growthServer,
   growthAgent,
   growthIdentities,

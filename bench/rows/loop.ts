@@ -12,10 +12,12 @@ import type { WorkloadOperations } from "../workload-client.ts";
 import { agentForStreams } from "./streams.ts";
 import { syncOnce } from "./sync.ts";
 
-const EVERY_MS = 5;
+/** Between an answer and the next question. */
+export const EVERY_MS = 5;
 const ENTRIES = 10_000;
 const LANES = 100;
-const MEASURES: readonly Measure[] = [
+/** What is asked of every program that is busy. */
+export const MEASURES: readonly Measure[] = [
   { key: "p99", label: "a health check over an open connection, p99", unit: "ms", target: atMost(20) },
   { key: "max", label: "… the slowest", unit: "ms", target: atMost(100) },
 ];
@@ -98,6 +100,7 @@ export const loopServerSync: Scenario = {
 /** A server may look for new entries only every five seconds. */
 const SERVER_CACHE_MS = 6_000;
 
-function millis({ p99, max }: Summary): Values {
+/** The measures' values. */
+export function millis({ p99, max }: Summary): Values {
   return { p99: p99 / 1e3, max: max / 1e3 };
 }
