@@ -1,4 +1,5 @@
 /** A node joins by its TPM with the real programs: what the operator sees, and what happens when it boots something else. */
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -7,7 +8,9 @@ import { startAgent } from "../support.ts";
 import { NO_SWTPM, Trio } from "./support.ts";
 
 const ID = "spiffe://example.org/web";
-const ZEROS = "0".repeat(64);
+/** What the firmware measures, and what PCRs hold then. */
+const LOADER = Buffer.alloc(32, 7);
+const BOOTED = createHash("sha256").update(Buffer.alloc(32)).update(LOADER).digest("hex");
 const SELF = process.getuid?.() ?? 0;
 const REFUSED = /PermissionDenied: attestation failed/;
 
@@ -33,8 +36,12 @@ describe.skipIf(NO_SWTPM !== undefined)(`a node with a TPM${NO_SWTPM === undefin
   });
 
   test("is refused once it boots something else, and goes on serving what it has", async () => {
-    const policy = `pcr_policy { "as-shipped" { sha256 { "4" = "${ZEROS}" "7" = ["${"ff".repeat(32)}", "${ZEROS}"] } } }`;
+    const policy = `pcr_policy { "as-shipped" { sha256 { "4" = "${BOOTED}" "7" = ["${"ab".repeat(32)}", "${BOOTED}"] } } }`;
     await using trio = await Trio.make({ server: '  agent_ttl = "8s"', serverPlugin: policy });
+    const boot = async (): Promise<void> => {
+      for (const index of [4, 7]) await trio.tpm.extend("sha256", index, LOADER);
+    };
+    await boot();
     const server = await trio.startServer();
     const agent = await trio.startAgent();
     expect(await trio.selectors()).toContain("tpm:policy:as-shipped");
@@ -65,6 +72,7 @@ describe.skipIf(NO_SWTPM !== undefined)(`a node with a TPM${NO_SWTPM === undefin
 
     // The machine boots what it should again: nobody has to evict anything.
     await trio.tpm.restart();
+    await boot();
     await agent.until(
       "a new SVID",
       () => afterLast(agent.log(), "The server refuses").includes("The agent SVID was renewed"),

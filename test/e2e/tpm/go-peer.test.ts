@@ -114,8 +114,17 @@ describe("go-attestation's verdict on our quotes", () => {
     const file = join(files.folder, "pcrs.json");
     writeFileSync(file, JSON.stringify({ sha256: pcrs }));
     const said = await run(peer, [
-      ...["verify-quote", "-ak", join(files.folder, "ak"), "-quote", join(files.folder, "quote")],
-      ...["-signature", join(files.folder, "signature"), "-nonce", nonce, "-pcrs", file],
+      "verify-quote",
+      "-ak",
+      join(files.folder, "ak"),
+      "-quote",
+      join(files.folder, "quote"),
+      "-signature",
+      join(files.folder, "signature"),
+      "-nonce",
+      nonce,
+      "-pcrs",
+      file,
     ]);
     expect([said.stderr, said.status, JSON.parse(said.stdout)]).toMatchObject(["", ok ? 0 : 1, { ok }]);
   });

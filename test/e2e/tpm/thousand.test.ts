@@ -27,11 +27,20 @@ test.skipIf(NO_SWTPM !== undefined)(
     const vendors = join(folder.path, "vendors");
     mkdirSync(vendors);
     for (const [index, root] of tpm.roots.entries()) copyFileSync(root, join(vendors, `${index}.pem`));
-    const directory = await EkDirectory.open({ caPath: vendors, hashPath: undefined }, { clock: systemClock, log: silentLogger });
+    const directory = await EkDirectory.open(
+      { caPath: vendors, hashPath: undefined },
+      { clock: systemClock, log: silentLogger },
+    );
     const trustDomain = parseTrustDomain("example.org");
     const deps = { clock: systemClock, random: systemRandom, log: silentLogger, trustDomain, directory };
     const quoted = { bank: "sha256", indices: [0, 7] } as const;
-    const server = new TpmServerAttestor(deps, { profiles: [], quoted, requireQuote: true, pcrSelectors: false });
+    const server = new TpmServerAttestor(deps, {
+      ekKinds: ["ec-p256"],
+      profiles: [],
+      quoted,
+      requireQuote: true,
+      pcrSelectors: false,
+    });
     const device = new TpmDevice({ clock: systemClock, opener: loadNative(), tcti: tpm.tcti, timeoutMs: 20_000 });
     const choice = { load: async () => undefined, save: async () => {} };
     const agent = new TpmAgentAttestor({ log: silentLogger, device, choice }, { ek: undefined, ak: "ec-p256" });
