@@ -3,9 +3,9 @@
 import { TPM } from "../../src/attestors/tpm/wire.ts";
 import { createCsr } from "../../src/pki/csr.ts";
 import { pemEncode } from "../../src/pki/pem.ts";
-import { SoftAgent } from "../../test/attestors/tpm/soft-agent.ts";
-import { type AkKind, type EkKind, softAk, softEk } from "../../test/attestors/tpm/soft-tpm.ts";
-import { makeVendor, type Vendor } from "../../test/attestors/tpm/soft-vendor.ts";
+import { SoftAgent } from "../../test/fakes/soft-tpm/agent.ts";
+import { type AkKind, type EkKind, softAk, softEk } from "../../test/fakes/soft-tpm/tpm.ts";
+import { makeVendor, type Vendor } from "../../test/fakes/soft-tpm/vendor.ts";
 import type { Candidate } from "./attest-call.ts";
 
 export type { AkKind, EkKind };

@@ -57,6 +57,8 @@ export interface AttestResult {
   readonly selectors: readonly Selector[];
   /** Whether the agent renews by attesting anew, rather than by `RenewAgent`. */
   readonly canReattest: boolean;
-  /** Stored with the node. Default: none. */
+  /** Stored with the node. Default: those of before stay. */
   readonly facts?: NodeFacts;
+  /** Called once the node is enrolled: what is to be told of it goes to the log then, not before. */
+  enrolled?(): void;
 }

@@ -64,11 +64,17 @@ export class SectionReader {
       const item = name === undefined ? undefined : section.keys[name];
       if (name === undefined || item === undefined) {
         this.#unimplementedOrUnknown(entry, Object.keys(section.keys), path);
-      } else if (!isUnset(entry.value)) {
+      } else if (
+        !isUnset(entry.value) ||
+        (item.kind === "key" && item.spelling === "map" && entry.value.kind !== "null")
+      ) {
         const key = `${path}.${name}`;
         if (!this.#positions.has(key)) this.#positions.set(key, entry.at);
         if (item.warning !== undefined) this.#problems.warn(entry.at, key, item.warning);
         if (item.kind === "section" || item.spelling === "map") {
+          // What asks for a policy and names none must not read as no policy.
+          const isEmptyMap = item.kind === "key" && entry.value.kind === "list" && entry.value.items.length === 0;
+          if (isEmptyMap) this.#problems.error(entry.value.at, key, "must be a block { … }");
           nested.set(name, [...(nested.get(name) ?? []), ...this.blocks(entry, key)]);
         } else if (this.#isFirst(seen, name, entry, key)) {
           this.#positions.set(key, entry.value.at);

@@ -4,6 +4,7 @@ import { decodeBase64 } from "./base64.ts";
 
 const LINE = 64;
 const MAX_TEXT = 4 * 1024 * 1024;
+const MAX_REFUSAL = 300;
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----$/;
 
 /** Wraps DER as PEM, with a final newline. */
@@ -45,6 +46,7 @@ export function pemBlocks(text: string): { readonly label: string; readonly der:
   return blocks;
 }
 
+/** Labels are the sender's: the log takes so much of them. */
 function malformedPem(what: string): AgentError {
-  return new AgentError("MALFORMED", `PEM: ${what}`);
+  return new AgentError("MALFORMED", `PEM: ${what.length > MAX_REFUSAL ? `${what.slice(0, MAX_REFUSAL)}…` : what}`);
 }

@@ -33,6 +33,8 @@ export interface TpmServerConfig {
   readonly caPath: string | undefined;
   /** Folder of files named by the hashes of endorsement keys. */
   readonly hashPath: string | undefined;
+  /** Kinds of endorsement keys that may attest: a TPM has one of each, and an identity by each. */
+  readonly ekKinds: readonly EkKind[];
   /** Empty: any PCR values will do. */
   readonly profiles: readonly PcrProfile[];
   /** Quoted besides what the profiles name. */
@@ -48,6 +50,10 @@ const SECOND_MS = 1_000;
 const DEFAULT_TIMEOUT_MS = 60 * SECOND_MS;
 /** What a boot measures on a PC: firmware, its configuration, boot loader, Secure Boot. */
 const BOOT_PCRS = ["0", "1", "2", "3", "4", "5", "6", "7"];
+/** The debug PCR and the one of applications (TCG PC Client Platform TPM Profile, 4.6). */
+const SOFTWARE_PCRS: ReadonlySet<number> = new Set([16, 23]);
+/** The last that a PC's firmware measures into at every boot. */
+const LAST_BOOT_PCR = 7;
 const MAX_PROFILES = 64;
 const MAX_VALUES = 256;
 
@@ -79,11 +85,16 @@ export const TPM_SERVER_PLUGIN = plugin(
   TPM,
   {
     ca_path: optional(path(), "Folder of TPM vendors' CA certificates, roots and intermediates, PEM or DER.", {
-      fallback: "`/opt/spire/.data/certs` if it exists",
+      fallback: "`/opt/spire/.data/certs` if it exists and neither key is set",
     }),
     hash_path: optional(path(), "Folder with a file for each admitted endorsement key, named by its hash.", {
-      fallback: "`/opt/spire/.data/hashes` if it exists",
+      fallback: "`/opt/spire/.data/hashes` if it exists and neither key is set",
     }),
+    ek_kinds: defaulted(
+      texts(),
+      [...EK_KINDS],
+      "Kinds of endorsement keys that may attest. A TPM has one of each, and an ID by each: name one, and it has one ID.",
+    ),
     pcr_policy: optional(
       textMap('blocks `"profile" { bank { "index" = ["hex", …] } }`'),
       "Profiles of allowed PCR values, of which a node must meet one. Banks: `sha1`, `sha256`, `sha384`.",
@@ -99,14 +110,18 @@ export const TPM_SERVER_PLUGIN = plugin(
   },
   "Admits nodes by their TPM: an endorsement key that a vendor certified or that is listed, and the PCRs it quotes.",
   (data, report): TpmServerConfig | undefined => {
+    const ekKinds = data.ek_kinds.filter((kind): kind is EkKind => EK_KINDS.some((known) => known === kind));
+    const isKnown = ekKinds.length === data.ek_kinds.length && ekKinds.length > 0;
+    if (!isKnown) report("ek_kinds", `must be a list of ${EK_KINDS.join(", ")}`);
     const indices = pcrIndices(data.pcrs, (problem) => report("pcrs", problem));
     const isEmpty = data.pcr_policy !== undefined && Object.keys(data.pcr_policy).length === 0;
     if (isEmpty) report("pcr_policy", 'names no profile: add one such as "name" { sha256 { "7" = ["…"] } }');
     const profiles = readProfiles(data.pcr_policy ?? {}, (key, problem) => report(`pcr_policy${key}`, problem));
-    if (indices === undefined || profiles === undefined || isEmpty) return undefined;
+    if (indices === undefined || profiles === undefined || isEmpty || !isKnown) return undefined;
     return {
       caPath: data.ca_path,
       hashPath: data.hash_path,
+      ekKinds,
       profiles,
       quoted: { bank: data.pcr_bank, indices },
       requireQuote: data.require_quote,
@@ -170,6 +185,9 @@ function readBank(
     const digits = 2 * digestBytes(bank);
     const bad = values.find((value) => value.length !== digits || !/^[0-9a-fA-F]+$/.test(value));
     if (bad !== undefined) wrong(here, `"${bad.slice(0, digits)}" is no value of ${bank}: want ${digits} hex digits`);
+    if (SOFTWARE_PCRS.has(Number(index))) wrong(here, "is a PCR that any software can reset, and proves nothing");
+    const isUnmeasured = Number(index) <= LAST_BOOT_PCR && values.some((value) => /^(?:0+|[fF]+)$/.test(value));
+    if (isUnmeasured) wrong(here, "has the value of a PCR into which nothing was measured, and proves nothing");
     return { bank, index: Number(index), values: values.map((value) => value.toLowerCase()) };
   });
 }

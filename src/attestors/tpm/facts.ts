@@ -28,9 +28,16 @@ export function factsOf({ clockInfo, firmwareVersion, pcrs }: VerifiedQuote): No
   };
 }
 
-/** What an operator should know: the machine was booted anew, its TPM has other firmware, its PCRs differ. */
-export function drift(before: NodeFacts, now: NodeFacts): readonly Drift[] {
+/**
+ * What an operator should know: the machine was booted anew, its TPM has other firmware, its PCRs differ, or it no longer
+ * tells (`now` is undefined).
+ */
+export function drift(before: NodeFacts, now: NodeFacts | undefined): readonly Drift[] {
   const lines: Drift[] = [];
+  if (now === undefined) {
+    const message = "The node quoted its PCRs when it attested before, and did not now";
+    return before[RESETS] === undefined ? [] : [{ level: "warn", message, fields: {} }];
+  }
   const resets = changed(before, now, RESETS);
   if (resets !== undefined) {
     const isBack = Number(resets.to) < Number(resets.from);

@@ -1,19 +1,21 @@
 /** `tpm` on the server: admits a node by its endorsement key, has its TPM prove itself, and judges what it booted. */
 import { timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../lib/clock.ts";
+import { AgentError, errorText } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import { agentId, type TrustDomain } from "../../spiffe/id.ts";
 import type { Selector } from "../../spiffe/selector.ts";
-import type { AttestResult, NodeFacts, ServerNodeAttestor } from "../node.ts";
+import type { AttestResult, ServerNodeAttestor } from "../node.ts";
 import type { TpmServerConfig } from "./config.ts";
 import type { EkDirectory } from "./ek-directory.ts";
-import { drift, factsOf } from "./facts.ts";
+import { type Drift, drift, factsOf } from "./facts.ts";
 import { quoteBinding } from "./structures/bindings.ts";
 import { type AttestationKey, verifyAk } from "./verify/ak.ts";
 import { must, parsed, refuse } from "./verify/checks.ts";
 import { type EndorsementKey, readEndorsementKey } from "./verify/ek.ts";
-import { type TpmModel, verifyEkCertificate } from "./verify/ek-certificate.ts";
+import { checkEkProfile, type TpmModel, verifyEkCertificate } from "./verify/ek-certificate.ts";
+import type { EkException } from "./verify/ek-exceptions.ts";
 import { makeCredential } from "./verify/make-credential.ts";
 import { meetPolicy, selectionFor } from "./verify/pcr-policy.ts";
 import { type VerifiedQuote, verifyQuote } from "./verify/quote.ts";
@@ -26,10 +28,18 @@ export interface TpmServerDeps {
   readonly log: Logger;
   readonly trustDomain: TrustDomain;
   readonly directory: EkDirectory;
+  /** Roots whose certificates may lack the TCG's names. Default: `NAMELESS_ROOTS`. */
+  readonly namelessRoots?: ReadonlySet<string>;
+}
+
+/** A key that is let in. */
+interface Admission {
+  readonly model: TpmModel | undefined;
+  readonly exceptions: readonly EkException[];
 }
 
 /** What the server demands of nodes, and tells of them. */
-type TpmPolicy = Pick<TpmServerConfig, "profiles" | "quoted" | "requireQuote" | "pcrSelectors">;
+type TpmPolicy = Pick<TpmServerConfig, "ekKinds" | "profiles" | "quoted" | "requireQuote" | "pcrSelectors">;
 type Request = Parameters<ServerNodeAttestor["attest"]>[0];
 type Ask = Parameters<ServerNodeAttestor["attest"]>[1];
 
@@ -51,43 +61,52 @@ export class TpmServerAttestor implements ServerNodeAttestor {
   async attest(request: Request, challenge: Ask): Promise<AttestResult> {
     const payload = parsed("payload", () => parsePayload(request.payload));
     const ek = readEndorsementKey(payload.ek);
-    const model = await this.#admit(ek);
+    const { model, exceptions } = await this.#admit(ek);
     const ak = verifyAk(payload.ak);
     this.#checkOffer(payload);
     await this.#activate(ek, ak, challenge);
     const id = agentId(this.#deps.trustDomain, TPM, ek.hash);
     const quote = payload.quoteBanks === undefined ? undefined : await this.#quote(ak, request, challenge);
     const met = meetPolicy(this.#config.profiles, quote?.pcrs ?? new Map());
-    const facts = quote === undefined ? {} : factsOf(quote);
-    if (quote !== undefined) this.#tellDrift(id, await request.nodes.factsOf(id), facts);
+    const before = (await request.nodes.factsOf(id)) ?? {};
+    const facts = quote === undefined ? undefined : factsOf(quote);
     return {
       agentId: id,
       selectors: this.#selectors(ek, model, met, quote),
       canReattest: true,
-      facts,
+      ...(facts === undefined ? {} : { facts }),
+      enrolled: () => this.#tell(id, ek.hash, exceptions, drift(before, facts)),
     };
   }
 
-  /** The key is listed, or a vendor certified it. What the certificate says of the TPM counts only once it is verified. */
-  async #admit(ek: EndorsementKey): Promise<TpmModel | undefined> {
-    const { clock, log, directory } = this.#deps;
-    const isListed = await directory.lists(ek.hash);
-    const authorities = ek.certificate === undefined ? undefined : await directory.authorities();
-    if (ek.certificate === undefined || authorities === undefined) {
-      const why = ek.certificate === undefined ? "no certificate was sent" : "ca_path is not set";
-      must("ek-known", isListed, `the key ${ek.hash} is not listed, and ${why}`);
-      return undefined;
-    }
+  /** The key is of an allowed kind, and it is listed, or a vendor certified it. */
+  async #admit(ek: EndorsementKey): Promise<Admission> {
+    const { ekKinds } = this.#config;
+    must("ek-key-type", ekKinds.includes(ek.kind), () => `a key of kind ${ek.kind}, which ek_kinds does not have`);
+    const isListed = await this.#deps.directory.lists(ek.hash);
     try {
-      const { model, exceptions } = verifyEkCertificate(ek.certificate, authorities, clock.now());
-      for (const exception of exceptions) {
-        log.info("An endorsement certificate was accepted by an exception", { exception, pub_hash: ek.hash });
-      }
-      return model;
+      return await this.#vouched(ek);
     } catch (error) {
-      if (!isListed) throw error;
-      return undefined;
+      if (!isListed || !(error instanceof AgentError)) throw error;
+      // A listed key needs no vendor: what is wrong with the certificate, or with the folder, does not keep it out.
+      if (error.code !== "PERMISSION_DENIED") {
+        const fields = { pub_hash: ek.hash, error: errorText(error) };
+        this.#deps.log.warn("A listed key is let in without what its vendor says of the TPM", fields);
+      }
+      return { model: undefined, exceptions: [] };
     }
+  }
+
+  /** What a vendor says of the TPM, once the certificate is verified. */
+  async #vouched(ek: EndorsementKey): Promise<Admission> {
+    const { clock, directory, namelessRoots } = this.#deps;
+    const { certificate } = ek;
+    if (certificate === undefined) throw refuse("ek-known", `the key ${ek.hash} is not listed, and has no certificate`);
+    // Before the vendors' folder is looked at: it costs little, and strangers can send anything.
+    checkEkProfile(certificate);
+    const authorities = await directory.authorities();
+    if (authorities === undefined) throw refuse("ek-known", `the key ${ek.hash} is not listed, and ca_path is not set`);
+    return verifyEkCertificate(certificate, authorities, clock.now(), namelessRoots);
   }
 
   /** Before the TPM is troubled: a policy needs a quote, and a quote needs its banks. */
@@ -127,10 +146,13 @@ export class TpmServerAttestor implements ServerNodeAttestor {
     return selectionFor(this.#config.profiles, this.#config.quoted);
   }
 
-  #tellDrift(id: string, before: NodeFacts | undefined, now: NodeFacts): void {
-    for (const { level, message, fields } of drift(before ?? {}, now)) {
-      this.#deps.log[level](message, { agent_id: id, ...fields });
+  /** After the node was let in: a stranger must not write this into the log. */
+  #tell(id: string, hash: string, exceptions: readonly EkException[], news: readonly Drift[]): void {
+    const { log } = this.#deps;
+    for (const exception of exceptions) {
+      log.info("An endorsement certificate was accepted by an exception", { exception, pub_hash: hash });
     }
+    for (const { level, message, fields } of news) log[level](message, { agent_id: id, ...fields });
   }
 
   #selectors(

@@ -24,6 +24,7 @@ export const TPM = "tpm";
 
 /** Longest message of either side, in bytes. */
 export const MAX_MESSAGE_BYTES = 65_536;
+const MAX_REFUSAL = 300;
 /** Length of the nonce that a quote answers. */
 export const NONCE_BYTES = 32;
 
@@ -243,8 +244,9 @@ function read<T>(what: string, schema: z.ZodType<T>, bytes: Uint8Array): T {
   throw malformed(`${what}: ${issue?.path.join(".") || "it"}: ${issue?.message}`);
 }
 
+/** Names of members are the peer's: the log takes so much of them. */
 function malformed(what: string): AgentError {
-  return new AgentError("MALFORMED", what);
+  return new AgentError("MALFORMED", what.length > MAX_REFUSAL ? `${what.slice(0, MAX_REFUSAL)}…` : what);
 }
 
 function json(value: unknown): Uint8Array {

@@ -82,6 +82,7 @@ export function attestMethods(deps: AttestDeps): readonly NamedMethod[] {
         node_attestor_type: proof.type,
         address: peerAddress,
       });
+      result.enrolled?.();
       const svid = svidToMessage(result.agentId, issued);
       yield AttestAgentResponse.encode({
         step: { $case: "result", value: { svid, reattestable: result.canReattest } },

@@ -80,7 +80,6 @@ export async function enrol(
     pendingExpiresAt: 0,
     canReattest,
     selectors,
-    facts: request.result.facts ?? {},
   };
   try {
     await deps.datastore.transaction(async ({ nodes }) => {
@@ -90,7 +89,8 @@ export async function enrol(
       if (known !== undefined && request.nodes.wasSaidNew(agentId)) {
         throw publicError("PERMISSION_DENIED", "attestation data has already been used to attest an agent");
       }
-      await nodes.put({ ...row, agentVersion: known?.agentVersion ?? "" });
+      const facts = request.result.facts ?? known?.facts ?? {};
+      await nodes.put({ ...row, facts, agentVersion: known?.agentVersion ?? "" });
     });
   } catch (error) {
     if (error instanceof AgentError && error.code === "PERMISSION_DENIED") throw error;

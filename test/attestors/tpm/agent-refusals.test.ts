@@ -1,9 +1,9 @@
 /** The agent's half where a server asks what it may not, or the TPM fails. */
 import { afterAll, describe, expect, test } from "vitest";
+import { EK_KINDS } from "../../fakes/soft-tpm/tpm.ts";
 import { attest, json, newCsr, QUOTE, server, setUp, signal, tpmWith } from "./agent-support.ts";
 import { FakeTpm, tpmError } from "./device/fake-tpm.ts";
-import { nodesWith } from "./soft-server.ts";
-import { EK_KINDS } from "./soft-tpm.ts";
+import { nodesWith } from "./server-harness.ts";
 
 afterAll(() => server[Symbol.dispose]());
 

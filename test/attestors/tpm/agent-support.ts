@@ -7,11 +7,11 @@ import type { EkChoice } from "../../../src/attestors/tpm/device/ek-choice.ts";
 import { p256Low, p384High, rsaLow } from "../../../src/attestors/tpm/device/templates.ts";
 import { TpmDevice } from "../../../src/attestors/tpm/device/tpm-device.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
+import type { Json } from "../../fakes/soft-tpm/agent.ts";
+import type { EkKind, SoftEk } from "../../fakes/soft-tpm/tpm.ts";
+import { ekCertificate } from "../../fakes/soft-tpm/vendor.ts";
 import { FakeTpm } from "./device/fake-tpm.ts";
-import type { Json } from "./soft-agent.ts";
-import { type Line, nodesWith, recordingLogger, type ServerSetting, SoftServer } from "./soft-server.ts";
-import type { EkKind, SoftEk } from "./soft-tpm.ts";
-import { ekCertificate } from "./soft-vendor.ts";
+import { type Line, nodesWith, recordingLogger, type ServerSetting, SoftServer } from "./server-harness.ts";
 
 export const server = new SoftServer();
 export const { signal } = new AbortController();

@@ -3,11 +3,11 @@ import { createHash, createPublicKey } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
 import type { EkChoice } from "../../../src/attestors/tpm/device/ek-choice.ts";
 import { p256Low, p384High, useOf } from "../../../src/attestors/tpm/device/templates.ts";
+import { AK_KINDS, EK_KINDS, type EkKind, softEk } from "../../fakes/soft-tpm/tpm.ts";
+import { ekCertificate } from "../../fakes/soft-tpm/vendor.ts";
 import { attest, hashOf, INDEX, newCsr, server, setUp, signal, TEMPLATE, tpmWith } from "./agent-support.ts";
 import { FakeTpm } from "./device/fake-tpm.ts";
-import { nodesWith } from "./soft-server.ts";
-import { AK_KINDS, EK_KINDS, type EkKind, softEk } from "./soft-tpm.ts";
-import { ekCertificate } from "./soft-vendor.ts";
+import { nodesWith } from "./server-harness.ts";
 
 afterAll(() => server[Symbol.dispose]());
 

@@ -63,6 +63,7 @@ describe("the server's keys", () => {
     expect(server()).toEqual({
       caPath: undefined,
       hashPath: undefined,
+      ekKinds: ["rsa-2048", "ec-p256", "ec-p384"],
       profiles: [],
       quoted: { bank: "sha256", indices: [0, 1, 2, 3, 4, 5, 6, 7] },
       requireQuote: false,
@@ -74,6 +75,7 @@ describe("the server's keys", () => {
     const config = server(
       'ca_path = "/etc/certs"',
       'hash_path = "/etc/hashes"',
+      'ek_kinds = ["ec-p384", "rsa-2048"]',
       'pcr_bank = "SHA384"',
       'pcrs = ["23", "0", "0"]',
       "pcr_selectors = true",
@@ -82,6 +84,7 @@ describe("the server's keys", () => {
     expect(config).toEqual({
       caPath: "/etc/certs",
       hashPath: "/etc/hashes",
+      ekKinds: ["ec-p384", "rsa-2048"],
       profiles: [],
       quoted: { bank: "sha384", indices: [23, 0] },
       requireQuote: true,
@@ -90,6 +93,9 @@ describe("the server's keys", () => {
   });
 
   test.each([
+    ['ek_kinds = ["rsa-4096"]', `${AT}.ek_kinds: must be a list of rsa-2048, ec-p256, ec-p384`],
+    ['ek_kinds = ["ec-p256", "ec-p521"]', `${AT}.ek_kinds: must be a list of rsa-2048, ec-p256, ec-p384`],
+    ["ek_kinds = []", `${AT}.ek_kinds: must be a list of rsa-2048, ec-p256, ec-p384`],
     ['pcrs = ["24"]', `${AT}.pcrs: "24" is no PCR; want 0 to 23`],
     ['pcrs = ["07"]', `${AT}.pcrs: "07" is no PCR; want 0 to 23`],
     ['pcrs = ["7", "seven"]', `${AT}.pcrs: "seven" is no PCR; want 0 to 23`],
@@ -98,6 +104,8 @@ describe("the server's keys", () => {
     ['pcr_selectors = "yes"', `${AT}.pcr_selectors: must be true or false, without quotes`],
     ["require_quote = 1", `${AT}.require_quote: must be true or false, without quotes`],
     ['pcr_policy = "x"', `${AT}.pcr_policy: must be a block { … }`],
+    ['pcr_policy = ""', `${AT}.pcr_policy: must be a block { … }`],
+    ["pcr_policy {}", `${AT}.pcr_policy: names no profile`],
   ])("%s is refused, with its line", (line, problem) => {
     const told = problems('ca_path = "/etc/certs"', line);
     expect(told).toHaveLength(1);
@@ -112,7 +120,7 @@ describe("pcr_policy", () => {
     pcrs: [
       { bank: "sha256", index: 7, values: [A, "bb".repeat(32)] },
       { bank: "sha256", index: 0, values: [A] },
-      { bank: "sha1", index: 23, values: ["cc".repeat(20)] },
+      { bank: "sha1", index: 17, values: ["cc".repeat(20)] },
     ],
   };
 
@@ -121,16 +129,16 @@ describe("pcr_policy", () => {
       "pcr_policy {",
       `  "web" {`,
       `    sha256 { "7" = ["${A.toUpperCase()}", "${"Bb".repeat(32)}"] "0" = "${A}" }`,
-      `    sha1 { "23" = ["${"cc".repeat(20)}"] }`,
+      `    sha1 { "17" = ["${"cc".repeat(20)}"] }`,
       "  }",
-      `  "db.v1_a-2" { sha384 { "16" = "${"0d".repeat(48)}" } }`,
+      `  "db.v1_a-2" { sha384 { "11" = "${"0d".repeat(48)}" } }`,
       "}",
     );
     // A single value comes before what stands in blocks; within a bank the order does not matter.
     expect(profiles.map(({ name }) => name)).toEqual(["web", "db.v1_a-2"]);
     expect(profiles[0]?.pcrs).toHaveLength(3);
     expect(profiles[0]?.pcrs).toEqual(expect.arrayContaining(WEB.pcrs));
-    expect(profiles[1]?.pcrs).toEqual([{ bank: "sha384", index: 16, values: ["0d".repeat(48)] }]);
+    expect(profiles[1]?.pcrs).toEqual([{ bank: "sha384", index: 11, values: ["0d".repeat(48)] }]);
   });
 
   test("in HCL: a profile may be split over blocks", () => {
@@ -144,7 +152,7 @@ describe("pcr_policy", () => {
 
   test("in JSON", () => {
     const data = {
-      pcr_policy: { web: { sha256: { 7: [A, "bb".repeat(32)], 0: A }, sha1: { 23: ["cc".repeat(20)] } } },
+      pcr_policy: { web: { sha256: { 7: [A, "bb".repeat(32)], 0: A }, sha1: { 17: ["cc".repeat(20)] } } },
     };
     const text = JSON.stringify({
       server: { trust_domain: "example.org", data_dir: "/var/lib/server" },
@@ -161,6 +169,8 @@ describe("pcr_policy", () => {
 
   const one = (bank: string): string[] => ["pcr_policy {", '  "web" {', `    ${bank}`, "  }", "}"];
   const many = Array.from({ length: 257 }, () => `"${A}"`).join(", ");
+  const RESETTABLE = "is a PCR that any software can reset, and proves nothing";
+  const UNMEASURED = "has the value of a PCR into which nothing was measured, and proves nothing";
   const PROBLEMS: readonly (readonly [string, readonly string[], line: number, key: string, problem: string])[] = [
     [
       "a bank that nobody has",
@@ -193,6 +203,17 @@ describe("pcr_policy", () => {
     ["one value of two", one(`sha256 { "7" = ["${A}", "aa"] }`), 13, ".web.sha256.7", '"aa" is no value of sha256'],
     ["no value", one('sha256 { "7" = [] }'), 13, ".web.sha256.7", "must have 1 to 256 values"],
     ["too many values", one(`sha256 { "7" = [${many}] }`), 13, ".web.sha256.7", "must have 1 to 256 values"],
+    ["the debug PCR", one(`sha256 { "16" = "${A}" }`), 13, ".web.sha256.16", RESETTABLE],
+    ["the PCR of applications", one(`sha1 { "23" = "${"cc".repeat(20)}" }`), 13, ".web.sha1.23", RESETTABLE],
+    ["zeroes of the first PCR", one(`sha256 { "0" = "${"00".repeat(32)}" }`), 13, ".web.sha256.0", UNMEASURED],
+    [
+      "zeroes of PCR 7, beside another value",
+      one(`sha1 { "7" = ["${"cc".repeat(20)}", "${"00".repeat(20)}"] }`),
+      13,
+      ".web.sha1.7",
+      UNMEASURED,
+    ],
+    ["ones of PCR 4, in capitals", one(`sha384 { "4" = "${"FF".repeat(48)}" }`), 13, ".web.sha384.4", UNMEASURED],
     ["a number", one('sha256 { "7" = 7 }'), 13, ".web.sha256.7", "must be text in quotes, or a list of such texts"],
     [
       "a block for a value",
@@ -225,6 +246,12 @@ describe("pcr_policy", () => {
     const about = told.find((text) => text.includes(problem));
     expect(about ?? told).toMatch(new RegExp(`^s:${line}:\\d+: `));
     expect(about).toContain(`${AT}.pcr_policy${key}: `);
+  });
+
+  test("a PCR beyond those of the firmware may have been left alone: its value is the operator's to judge", () => {
+    const zeroes = "00".repeat(32);
+    const { profiles } = server(...one(`sha256 { "8" = "${zeroes}" "17" = "${"ff".repeat(32)}" }`));
+    expect(profiles[0]?.pcrs.map(({ index }) => index).toSorted((a, b) => a - b)).toEqual([8, 17]);
   });
 
   test("a PCR that two blocks of a profile name is refused", () => {

@@ -10,9 +10,9 @@ import { systemClock } from "../../../src/lib/clock.ts";
 import { errorText } from "../../../src/lib/errors.ts";
 import { parseCertificate } from "../../../src/pki/certificate.ts";
 import { pemEncode } from "../../../src/pki/pem.ts";
-import { type Line, recordingLogger } from "./soft-server.ts";
-import { softEk } from "./soft-tpm.ts";
-import { ekCertificate, makeVendor } from "./soft-vendor.ts";
+import { softEk } from "../../fakes/soft-tpm/tpm.ts";
+import { ekCertificate, makeVendor } from "../../fakes/soft-tpm/vendor.ts";
+import { type Line, recordingLogger } from "./server-harness.ts";
 import { expectRefusal } from "./vector.ts";
 
 let folder: string;
@@ -35,14 +35,22 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 /** Time stands still unless a test lets it pass; each look below comes a second after the one before. */
 let now = 0;
 const clock = { ...systemClock, monotonic: () => now };
-const open = async (folders: Partial<EkFolders> = { caPath: certs, hashPath: hashes }): Promise<EkDirectory> => {
-  const directory = await EkDirectory.open(
-    { caPath: undefined, hashPath: undefined, ...folders },
-    { clock, log: recordingLogger(lines) },
-  );
+const open = async (
+  folders: Partial<EkFolders> = { caPath: certs, hashPath: hashes },
+  defaults: Partial<EkFolders> = {},
+): Promise<EkDirectory> => {
+  const none = { caPath: undefined, hashPath: undefined };
+  const deps = { clock, log: recordingLogger(lines) };
+  const directory = await EkDirectory.open({ ...none, ...folders }, deps, { ...none, ...defaults });
   now += 1_000;
   return directory;
 };
+const errors = (): readonly Line[] => lines.filter(({ level }) => level === "error");
+/** As root, too: the address zero of our own memory, and a link to itself. */
+const UNREADABLE = [
+  ["a file that cannot be read", "/proc/self/mem"],
+  ["a file that cannot be looked at", "unreadable"],
+] as const;
 const put = (name: string, content: string | Uint8Array): void => writeFileSync(join(certs, name), content);
 const pem = (...ders: Uint8Array[]): string => ders.map((der) => pemEncode("CERTIFICATE", der)).join("");
 const subjects = async (directory: EkDirectory): Promise<readonly string[]> =>
@@ -81,6 +89,47 @@ describe("the folders", () => {
     expect(await refused(open({}), "FAILED_PRECONDITION")).toBe(
       'NodeAttestor "tpm": either ca_path, hash_path, or both are required',
     );
+  });
+
+  test("of the SPIFFE-hosted plugin are used where none is configured", async () => {
+    put("a.pem", pem(vendor.root.der));
+    writeFileSync(join(hashes, HASH), "");
+    const both = await open({}, { caPath: certs, hashPath: hashes });
+    expect([await subjects(both), await both.lists(HASH)]).toEqual([["CN=Test vendor root"], true]);
+    const missing = join(folder, "missing");
+    expect(await subjects(await open({}, { caPath: certs, hashPath: missing }))).toEqual(["CN=Test vendor root"]);
+    expect(await (await open({}, { caPath: missing, hashPath: hashes })).lists(HASH)).toBe(true);
+    await refused(open({}, { caPath: missing, hashPath: missing }), "FAILED_PRECONDITION");
+  });
+
+  test("of the SPIFFE-hosted plugin do not widen what an operator chose", async () => {
+    const [otherCerts, otherHashes] = [join(folder, "certs-left"), join(folder, "hashes-left")];
+    for (const path of [otherCerts, otherHashes]) mkdirSync(path);
+    writeFileSync(join(otherCerts, "a.pem"), pem(other.root.der));
+    writeFileSync(join(otherHashes, HASH), "");
+    const left = { caPath: otherCerts, hashPath: otherHashes };
+    const vendors = await open({ caPath: certs }, left);
+    expect([await subjects(vendors), await vendors.lists(HASH)]).toEqual([[], false]);
+    const listed = await open({ hashPath: hashes }, left);
+    expect([await listed.authorities(), await listed.lists(HASH)]).toEqual([undefined, false]);
+  });
+
+  test("are told when they are opened, and how many are trusted", async () => {
+    put("bundle.pem", pem(vendor.root.der, vendor.issuer.der));
+    put("other.der", other.root.der);
+    const told = () => lines.splice(0).filter(({ level }) => level !== "debug");
+    const vendors = {
+      level: "info",
+      message: "Trusting TPM vendors' certificates",
+      fields: { path: certs, files: 2, certificates: 3 },
+    };
+    const listed = { level: "info", message: "Admitting listed endorsement keys", fields: { path: hashes } };
+    await open();
+    expect(told()).toEqual([vendors, listed]);
+    await open({ caPath: certs });
+    expect(told()).toEqual([vendors]);
+    await open({}, { hashPath: hashes });
+    expect(told()).toEqual([listed]);
   });
 
   test("without one of vendors, no vendor is trusted; without one of hashes, no key is listed", async () => {
@@ -173,20 +222,85 @@ describe("vendors' certificates", () => {
     expect(await subjects(directory)).toEqual(["CN=Tset vendor root"]);
   });
 
-  test("a file that breaks later refuses everyone, until it is mended", async () => {
+  test("a file that breaks later counts as it was, until it is mended; the log says so once for each version", async () => {
     put("a.pem", pem(vendor.root.der));
+    put("b.pem", pem(other.root.der));
     const directory = await open();
-    put("a.pem", "-----BEGIN nothing");
-    await refused(directory.authorities(), "MALFORMED");
-    put("a.pem", pem(vendor.root.der));
-    expect(await subjects(directory)).toEqual(["CN=Test vendor root"]);
+    const all = ["CN=Test vendor root", "CN=Other root"];
+    for (const [times, content] of ["-----BEGIN nothing", "", pem(vendor.root.der).slice(0, -30)].entries()) {
+      put("a.pem", content);
+      for (let look = 0; look < 3; look++, now += 1_000) expect(await subjects(directory)).toEqual(all);
+      expect(errors()).toHaveLength(times + 1);
+    }
+    expect(errors()[0]).toMatchObject({
+      message: "A file of vendors' certificates cannot be used; what it held before stays trusted",
+      fields: {
+        path: join(certs, "a.pem"),
+        certificates: 1,
+        error: expect.stringContaining(`${join(certs, "a.pem")} cannot be read as PEM`),
+      },
+    });
+    put("a.pem", pem(vendor.issuer.der));
+    expect(await subjects(directory)).toEqual(["CN=Test vendor issuer", "CN=Other root"]);
+    expect(errors()).toHaveLength(3);
   });
 
-  test("a file that cannot be read refuses everyone", async () => {
+  test("a file that was broken and is gone is trusted no more", async () => {
+    put("a.pem", pem(vendor.root.der));
     const directory = await open();
-    // As root, too: the address zero of our own memory.
-    symlinkSync("/proc/self/mem", join(certs, "unreadable"));
-    expect(await refused(directory.authorities(), "UNAVAILABLE")).toContain(`cannot read ${join(certs, "unreadable")}`);
+    put("a.pem", "nothing");
+    expect(await subjects(directory)).toEqual(["CN=Test vendor root"]);
+    rmSync(join(certs, "a.pem"));
+    now += 1_000;
+    expect(await subjects(directory)).toEqual([]);
+  });
+
+  test("a file that comes and is broken holds nothing, and takes nothing from the others", async () => {
+    put("a.pem", pem(vendor.root.der));
+    const directory = await open();
+    put("b.pem", "nothing");
+    put("c.pem", pem(other.root.der));
+    expect(await subjects(directory)).toEqual(["CN=Test vendor root", "CN=Other root"]);
+    expect(errors()).toMatchObject([{ fields: { path: join(certs, "b.pem"), certificates: 0 } }]);
+  });
+
+  test.each(UNREADABLE)("%s keeps the server from starting", async (_name, target) => {
+    symlinkSync(target, join(certs, "unreadable"));
+    expect(await refused(open(), "UNAVAILABLE")).toContain(`cannot read ${join(certs, "unreadable")}`);
+  });
+
+  test.each(UNREADABLE)(
+    "%s that comes later is told once, and takes nothing from the others",
+    async (_name, target) => {
+      put("a.pem", pem(vendor.root.der));
+      const directory = await open();
+      symlinkSync(target, join(certs, "unreadable"));
+      for (let look = 0; look < 3; look++, now += 1_000) {
+        expect(await subjects(directory)).toEqual(["CN=Test vendor root"]);
+      }
+      expect(errors()).toMatchObject([
+        { fields: { error: expect.stringContaining(`cannot read ${join(certs, "unreadable")}`) } },
+      ]);
+    },
+  );
+
+  test("a file that becomes unreadable counts as it was", async () => {
+    put("a.pem", pem(vendor.root.der));
+    const directory = await open();
+    rmSync(join(certs, "a.pem"));
+    symlinkSync("/proc/self/mem", join(certs, "a.pem"));
+    expect(await subjects(directory)).toEqual(["CN=Test vendor root"]);
+    expect(errors()).toMatchObject([{ fields: { path: join(certs, "a.pem"), certificates: 1 } }]);
+  });
+
+  test("files whose names begin with a dot are no part of it, at the start and later", async () => {
+    put(".a.pem.swp", "nothing");
+    put(".good.pem", pem(other.root.der));
+    put("a.pem", pem(vendor.root.der));
+    const directory = await open();
+    put(".b.pem.tmp", "nothing");
+    expect(await subjects(directory)).toEqual(["CN=Test vendor root"]);
+    expect(lines.filter(({ level }) => level !== "debug" && level !== "info")).toEqual([]);
   });
 
   test("a folder that went away refuses everyone", async () => {

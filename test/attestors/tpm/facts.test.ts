@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import type { NodeFacts } from "../../../src/attestors/node.ts";
 import { drift, factsOf } from "../../../src/attestors/tpm/facts.ts";
-import type { Quote, Spoil } from "./soft-agent.ts";
-import { SoftServer } from "./soft-server.ts";
+import { type Quote, SoftAgent, type Spoil } from "../../fakes/soft-tpm/agent.ts";
+import { type Line, requestOf, SoftServer } from "./server-harness.ts";
 
 const FACTS: NodeFacts = {
   firmware_version: "2016051100162800",
@@ -83,6 +83,13 @@ describe("drift", () => {
     expect(drift(fewer, FACTS)).toEqual([]);
   });
 
+  test("a node that quoted before and does not now is a warning; one that never did is none", () => {
+    expect(drift(FACTS, undefined)).toEqual([
+      { level: "warn", message: "The node quoted its PCRs when it attested before, and did not now", fields: {} },
+    ]);
+    expect(drift({}, undefined)).toEqual([]);
+  });
+
   test("all at once, in a line each", () => {
     const lines = since({ reset_count: "8", firmware_version: "3", "pcr:sha256:0": "01" });
     expect(lines.map(({ level }) => level)).toEqual(["info", "warn", "info"]);
@@ -93,11 +100,14 @@ describe("the server's log", () => {
   const boot = (change: Partial<Quote["attest"]>): Spoil => ({
     quote: ({ attest }) => ({ attest: { ...attest, ...change } }),
   });
+  /** What it says after it was opened. */
+  const toldOf = (lines: readonly Line[]): readonly Line[] =>
+    lines.filter(({ level, message }) => level !== "debug" && !message.startsWith("Trusting"));
   const reboots = async (spoil: Spoil, facts?: NodeFacts) => {
     using server = new SoftServer();
     const { result, lines } = await server.run(spoil, facts === undefined ? {} : { facts });
     const { agentId } = await result;
-    return { agentId, told: lines.filter(({ level }) => level !== "debug") };
+    return { agentId, told: toldOf(lines) };
   };
 
   test("says nothing at the first attestation", async () => {
@@ -118,6 +128,27 @@ describe("the server's log", () => {
         message: "The node's TPM has other firmware than when it last attested",
         fields: { agent_id: agentId, old_firmware_version: "2016051100162800", firmware_version: "0000000000000001" },
       },
+    ]);
+  });
+
+  test("tells of a node that quoted before and does not now", async () => {
+    const { agentId, told } = await reboots({ banks: null }, { reset_count: "7" });
+    const message = "The node quoted its PCRs when it attested before, and did not now";
+    expect(told).toEqual([{ level: "warn", message, fields: { agent_id: agentId } }]);
+  });
+
+  test("says nothing of a node before it is let in", async () => {
+    using server = new SoftServer();
+    const lines: Line[] = [];
+    const certificate = { san: null, eku: null, name: server.vendor.root.name };
+    const agent = new SoftAgent(server.vendor, { certificate });
+    const attestor = await server.attestor({ nameless: true }, lines);
+    const result = await attestor.attest(requestOf(agent, { reset_count: "6" }), (asked) => agent.respond(asked));
+    expect(toldOf(lines)).toEqual([]);
+    result.enrolled?.();
+    expect(toldOf(lines).map(({ message }) => message)).toEqual([
+      "An endorsement certificate was accepted by an exception",
+      "The node was booted anew since it last attested",
     ]);
   });
 

@@ -3,8 +3,10 @@ import { describe, expect, test } from "vitest";
 import { trimCertificate } from "../../../src/attestors/tpm/device/ek-certificate.ts";
 import { readEndorsementKey } from "../../../src/attestors/tpm/verify/ek.ts";
 import { type EkVerdict, verifyEkCertificate } from "../../../src/attestors/tpm/verify/ek-certificate.ts";
+import { isRoca } from "../../../src/attestors/tpm/verify/roca.ts";
 import { type Certificate, parseCertificate } from "../../../src/pki/certificate.ts";
 import { pemDecode } from "../../../src/pki/pem.ts";
+import { readSpki } from "../../../src/pki/spki.ts";
 import { validateChain } from "../../../src/pki/validate-chain.ts";
 import { GenuineData } from "./genuine-data.ts";
 import { expectRefusal } from "./vector.ts";
@@ -97,6 +99,31 @@ describe.skipIf(data.isMissing)(`genuine endorsement certificates${data.why}`, (
     const check = name.startsWith("intel") ? "ek-certificate-chain" : "ek-key-type";
     const all = cases.flatMap((one) => authorities(one.name));
     await expectRefusal(judge(data.read(name, "ek.der"), all), check);
+  });
+
+  test("none that a maker may leave the names out of is accepted without that maker's root", async () => {
+    const nameless = named("accept").filter((name) => name.startsWith("google-vtpm-pca"));
+    for (const name of nameless) {
+      const der = data.read(name, "ek.der");
+      // The path ends at the intermediate, and nothing is above it.
+      await expectRefusal(judge(der, authorities(name, ["intermediates.pem"])), "ek-certificate-profile");
+    }
+    expect(nameless.length).toBeGreaterThan(0);
+  });
+
+  test("no RSA key is taken for one that can be factored", () => {
+    const moduli = cases.flatMap(({ name }) => {
+      const { spki } = parseCertificate(data.read(name, "ek.der"));
+      try {
+        const numbers = readSpki(spki);
+        return numbers.kind === "rsa" ? [numbers.n] : [];
+      } catch {
+        // Of TPM 1.2, for OAEP alone: the modulus stands in it all the same.
+        return [Buffer.from(spki).subarray(-261, -5)];
+      }
+    });
+    for (const modulus of moduli) expect(isRoca(modulus)).toBe(false);
+    expect(moduli.length).toBeGreaterThan(5);
   });
 
   test("a vendor's directory with all authorities accepts the same as each alone", async () => {

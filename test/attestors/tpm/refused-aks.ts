@@ -1,7 +1,7 @@
 /** Attestation keys that must not be believed to be a TPM's. */
 
 import type { TpmCheck } from "../../../src/attestors/tpm/verify/checks.ts";
-import type { Creation, Spoil } from "./soft-agent.ts";
+import type { Creation, Spoil } from "../../fakes/soft-tpm/agent.ts";
 import {
   ATTEST,
   Bit,
@@ -21,8 +21,17 @@ import {
   tpm2b,
   u16,
   u32,
-} from "./soft-structures.ts";
-import { type AkKind, akName, ecKey, rsaFromPool, scheme, softAk, tpmSignature, weakRsaKey } from "./soft-tpm.ts";
+} from "../../fakes/soft-tpm/structures.ts";
+import {
+  type AkKind,
+  akName,
+  ecKey,
+  rsaFromPool,
+  scheme,
+  softAk,
+  tpmSignature,
+  weakRsaKey,
+} from "../../fakes/soft-tpm/tpm.ts";
 import { flipped, longer, type Vector, type Vectors } from "./vector.ts";
 
 /** A key with other attributes; its statement is as true as any. */

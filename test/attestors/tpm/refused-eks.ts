@@ -3,8 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { bitString, NULL, oid, sequence, unsigned } from "../../../src/pki/der-writer.ts";
 import { Oid } from "../../../src/pki/oid.ts";
 import { encodeSpki } from "../../../src/pki/spki.ts";
-import { algorithms, cn, ext, gn, makeCert, NOW, testKey } from "../../pki/make.ts";
-import { ecKey, type SoftKey, softEk, softKey, weakRsaKey } from "./soft-tpm.ts";
+import { ecKey, rocaModulus, type SoftKey, softEk, softKey, weakRsaKey } from "../../fakes/soft-tpm/tpm.ts";
 import {
   EK_USAGE,
   type EkCertificateFields,
@@ -14,7 +13,8 @@ import {
   NO_NAME,
   tcgName,
   tcgSan,
-} from "./soft-vendor.ts";
+} from "../../fakes/soft-tpm/vendor.ts";
+import { algorithms, cn, ecKey as ecCaKey, ext, gn, makeCert, NOW, ski, testKey } from "../../pki/make.ts";
 import { flipped, longer, type Vector, type Vectors } from "./vector.ts";
 
 const other = makeVendor("Other vendor");
@@ -34,6 +34,8 @@ const bare =
   };
 const san = (...names: Uint8Array[]): EkCertificateFields => ({ san: tcgSan(names) });
 const none = { constraints: null, usage: null, eku: null, aki: null, san: null };
+/** Rightly signed, but as ROCA makes keys: 65537^k modulo a product of small primes, and a multiple of that. */
+const roca = (): Uint8Array => encodeSpki({ kind: "rsa", n: rocaModulus(), e: Uint8Array.of(1, 0, 1) });
 const GOOGLE = { san: null, eku: null, name: cn("vTPM") };
 const rsaNumbers = (bytes: number, change: (n: Buffer) => void = () => {}): Uint8Array => {
   const n = Buffer.alloc(bytes, 0xa5);
@@ -121,7 +123,32 @@ export const REFUSED_PROFILES: Vectors = {
   "an empty model": profile(san(tcgName({ ...MODEL, model: "" }))),
   "a model of two lines": profile(san(tcgName({ ...MODEL, model: "a\nb" }))),
   "a model with a hidden turn of direction": profile(san(tcgName({ ...MODEL, model: "a\u202eb" }))),
+  "a model with a space that does not break": profile(san(tcgName({ ...MODEL, model: "a\u00a0b" }))),
+  "a model with a letter that is not seen": profile(san(tcgName({ ...MODEL, model: "Soft\u3164" }))),
+  "a model with a letter that looks like another": profile(san(tcgName({ ...MODEL, model: "S\u043eft" }))),
+  "a model that begins with a space": profile(san(tcgName({ ...MODEL, model: " Soft" }))),
+  "a model that ends with a space": profile(san(tcgName({ ...MODEL, model: "Soft " }))),
+  "a model with two spaces": profile(san(tcgName({ ...MODEL, model: "So  ft" }))),
+  "a manufacturer that begins with a space": profile(san(tcgName({ ...MODEL, manufacturer: " id:54455354" }))),
+  "a version that begins with a space": profile(san(tcgName({ ...MODEL, version: " id:00010002" }))),
   "a model too long for a selector": profile(san(tcgName({ ...MODEL, model: "m".repeat(65) }))),
+  "a name by the exception, of a CA that has none, whose intermediate is trusted too": profile(GOOGLE),
+  "a name by the exception, of a CA that has none, at its root": ({ vendor }) => [
+    "ek-certificate-profile",
+    { certificate: { ...GOOGLE, issuer: vendor.root } },
+  ],
+  "a name by the exception, of another trusted CA than the one that has it": (server) => {
+    const mail = makeVendor("Mail gateways");
+    for (const { der } of [mail.root, mail.issuer]) server.trust(der);
+    return ["ek-certificate-profile", { certificate: { ...GOOGLE, issuer: mail.issuer } }, { nameless: true }];
+  },
+  "a name by the exception, of a CA with the name of the one that has it": (server) => {
+    const { name } = server.vendor.root;
+    const key = ecCaKey();
+    const namesake = makeCert(undefined, { name, key, extensions: [ext.ca, ext.caUsage, ski(key)] });
+    server.trust(namesake.der);
+    return ["ek-certificate-profile", { certificate: { ...GOOGLE, issuer: namesake } }, { nameless: true }];
+  },
   "a name by the exception, of a signing key": profile({ ...GOOGLE, usage: ext.usage("digitalSignature") }),
   "a name by the exception, with a usage": profile({ ...GOOGLE, eku: ext.eku(EK_USAGE) }),
 };
@@ -161,6 +188,26 @@ export const REFUSED_KEYS: Vectors = {
   "RSA 1024 in a certificate": ({ vendor }) => [
     "ek-key-type",
     { publicKey: null, certificate: () => ekCertificate(vendor, weakRsaKey()) },
+  ],
+  "an RSA key that can be factored": bare(roca),
+  "an RSA key that can be factored, in a certificate": () => [
+    "ek-key-type",
+    { ek: "rsa-2048", publicKey: null, certificate: { spki: roca() } },
+  ],
+  "an RSA key that can be factored, listed and certified": (server) => {
+    const spki = roca();
+    server.list(spki);
+    return ["ek-key-type", { ek: "rsa-2048", publicKey: null, certificate: { spki } }, { folders: "both" }];
+  },
+  "a certified key of a kind that ek_kinds does not have": () => [
+    "ek-key-type",
+    { ek: "rsa-2048" },
+    { ekKinds: ["ec-p256", "ec-p384"] },
+  ],
+  "a listed key of a kind that ek_kinds does not have": () => [
+    "ek-key-type",
+    { ek: "ec-p384", certificate: null },
+    { folders: "hash", listed: true, ekKinds: ["ec-p256"] },
   ],
   "RSA 3072": bare(() => rsaNumbers(384)),
   "RSA 2047": bare(() => rsaNumbers(256, (n) => n.writeUInt8(0x7f))),

@@ -1,8 +1,8 @@
 /** Payloads and answers to credentials that are not what they should be. */
 import { randomBytes } from "node:crypto";
 import type { TpmCheck } from "../../../src/attestors/tpm/verify/checks.ts";
-import { type Json, type Spoil, without } from "./soft-agent.ts";
-import { activateCredential, akName, IntegrityError, type SoftEk, softAk, softEk } from "./soft-tpm.ts";
+import { type Json, type Spoil, without } from "../../fakes/soft-tpm/agent.ts";
+import { activateCredential, akName, IntegrityError, type SoftEk, softAk, softEk } from "../../fakes/soft-tpm/tpm.ts";
 import { flipped, longer, type Vector, type Vectors } from "./vector.ts";
 
 const payload = (change: (json: Json) => Json) => (): Vector => ["payload", { payload: change }];

@@ -2,9 +2,28 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { TpmCheck } from "../../../src/attestors/tpm/verify/checks.ts";
 import type { PcrProfile } from "../../../src/attestors/tpm/verify/pcr-policy.ts";
-import { type Answer, type Json, pcrValue, type Quote, type Spoil, without, zeroes } from "./soft-agent.ts";
-import { cat, ECDSA, HASH_ID, NONE, NULL_ALG, selection, TYPE_CREATION, tpm2b, u16, u32 } from "./soft-structures.ts";
-import { akName, ecKey, rsaFromPool, scheme, softAk } from "./soft-tpm.ts";
+import {
+  type Answer,
+  type Json,
+  pcrValue,
+  type Quote,
+  type Spoil,
+  without,
+  zeroes,
+} from "../../fakes/soft-tpm/agent.ts";
+import {
+  cat,
+  ECDSA,
+  HASH_ID,
+  NONE,
+  NULL_ALG,
+  selection,
+  TYPE_CREATION,
+  tpm2b,
+  u16,
+  u32,
+} from "../../fakes/soft-tpm/structures.ts";
+import { akName, ecKey, rsaFromPool, scheme, softAk } from "../../fakes/soft-tpm/tpm.ts";
 import { flipped, longer, type Vector, type Vectors } from "./vector.ts";
 
 const quote =

@@ -4,19 +4,21 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AttestResult, NodeFacts } from "../../../src/attestors/node.ts";
-import type { TpmServerConfig } from "../../../src/attestors/tpm/config.ts";
+import { EK_KINDS, type TpmServerConfig } from "../../../src/attestors/tpm/config.ts";
 import { EkDirectory } from "../../../src/attestors/tpm/ek-directory.ts";
 import { TpmServerAttestor } from "../../../src/attestors/tpm/server.ts";
-import { systemClock } from "../../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../../src/lib/clock.ts";
 import type { LogFields, Logger } from "../../../src/lib/log.ts";
 import { type Random, systemRandom } from "../../../src/lib/random.ts";
+import { parseCertificate } from "../../../src/pki/certificate.ts";
 import { pemEncode } from "../../../src/pki/pem.ts";
 import { TD } from "../../fakes/entries.ts";
-import { type Json, SoftAgent, type Spoil } from "./soft-agent.ts";
-import { makeVendor, type Vendor } from "./soft-vendor.ts";
+import { type Json, SoftAgent, type Spoil } from "../../fakes/soft-tpm/agent.ts";
+import { makeVendor, type Vendor } from "../../fakes/soft-tpm/vendor.ts";
 
-type Options = Pick<TpmServerConfig, "profiles" | "quoted" | "requireQuote" | "pcrSelectors">;
+type Options = Pick<TpmServerConfig, "ekKinds" | "profiles" | "quoted" | "requireQuote" | "pcrSelectors">;
 const OPTIONS: Options = {
+  ekKinds: EK_KINDS,
   profiles: [],
   quoted: { bank: "sha256", indices: [0, 7] },
   requireQuote: false,
@@ -54,6 +56,8 @@ export interface ServerSetting extends Partial<Options> {
   /** Whether the endorsement key is listed; only with a folder of hashes. */
   readonly listed?: boolean;
   readonly facts?: NodeFacts;
+  /** Whether the vendor's certificates may lack the TCG's names. */
+  readonly nameless?: boolean;
 }
 
 /** What came of a ceremony. */
@@ -85,23 +89,29 @@ export class SoftServer implements Disposable {
     writeFileSync(join(this.hashPath, createHash("sha256").update(spki).digest("hex")), "");
   }
 
+  /** Trusts another CA. */
+  trust(der: Uint8Array): void {
+    writeFileSync(join(this.caPath, `${createHash("sha256").update(der).digest("hex")}.der`), der);
+  }
+
   /** The attestor as it is configured. */
   async attestor(
     setting: ServerSetting = {},
     lines: Line[] = [],
-    random: Random = systemRandom,
+    { clock = systemClock, random = systemRandom }: { readonly clock?: Clock; readonly random?: Random } = {},
   ): Promise<TpmServerAttestor> {
-    const { folders = "ca", profiles, quoted, requireQuote, pcrSelectors } = { ...OPTIONS, ...setting };
+    const { folders = "ca", nameless = false, listed: _, facts: __, ...policy } = { ...OPTIONS, ...setting };
     const log = recordingLogger(lines);
     const directory = await EkDirectory.open(
       {
         caPath: folders === "hash" ? undefined : this.caPath,
         hashPath: folders === "ca" ? undefined : this.hashPath,
       },
-      { clock: systemClock, log },
+      { clock, log },
     );
-    const deps = { clock: systemClock, random, log, trustDomain: TD, directory };
-    return new TpmServerAttestor(deps, { profiles, quoted, requireQuote, pcrSelectors });
+    const root = createHash("sha256").update(parseCertificate(this.vendor.root.der).spki).digest("hex");
+    const roots = nameless ? { namelessRoots: new Set([root]) } : {};
+    return new TpmServerAttestor({ clock, random, log, trustDomain: TD, directory, ...roots }, policy);
   }
 
   /** Runs a whole ceremony. */
@@ -111,9 +121,13 @@ export class SoftServer implements Disposable {
     const agent = new SoftAgent(this.vendor, spoil);
     if (setting.listed === true) this.list(agent.ek.spki);
     const attestor = await this.attestor(setting, lines);
-    const result = attestor.attest(requestOf(agent, setting.facts), (challenge) => {
+    const judged = attestor.attest(requestOf(agent, setting.facts), (challenge) => {
       challenges.push(JSON.parse(Buffer.from(challenge).toString()));
       return agent.respond(challenge);
+    });
+    const result = judged.then((attested) => {
+      attested.enrolled?.();
+      return attested;
     });
     // Whoever looks at the result later shall be the first to.
     result.catch(() => {});

@@ -1,12 +1,16 @@
 /** The server's half on proofs that hold: who is admitted, and what is told of them. */
 import { createHash } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { id } from "../../fakes/entries.ts";
+import { FakeClock } from "../../fakes/fake-clock.ts";
+import { pcrValue, SoftAgent } from "../../fakes/soft-tpm/agent.ts";
+import { AK_KINDS, EK_KINDS } from "../../fakes/soft-tpm/tpm.ts";
+import { MODEL, makeVendor } from "../../fakes/soft-tpm/vendor.ts";
 import { ext, NOW } from "../../pki/make.ts";
-import { pcrValue } from "./soft-agent.ts";
-import { SoftServer } from "./soft-server.ts";
-import { AK_KINDS, EK_KINDS } from "./soft-tpm.ts";
-import { MODEL } from "./soft-vendor.ts";
+import { type Line, requestOf, SoftServer } from "./server-harness.ts";
+import { expectRefusal } from "./vector.ts";
 
 const server = new SoftServer();
 afterAll(() => server[Symbol.dispose]());
@@ -39,6 +43,7 @@ describe.each(combinations)("endorsement key $ek, attestation key $ak", ({ ek, a
         "pcr:sha256:0": pcrValue("sha256", 0),
         "pcr:sha256:7": pcrValue("sha256", 7),
       },
+      enrolled: expect.any(Function),
     });
   });
 
@@ -88,8 +93,66 @@ describe("how the key is sent", () => {
     expect((await result).selectors).toHaveLength(4);
   });
 
+  test.each([
+    "a file that is broken",
+    "a folder that is gone",
+    "certificates of other vendors only",
+    "no certificate at all",
+  ])("listed, and in ca_path %s: admitted, and nothing told of the model", async (what) => {
+    using own = new SoftServer();
+    const lines: Line[] = [];
+    const agent = new SoftAgent(own.vendor);
+    own.list(agent.ek.spki);
+    const clock = new FakeClock(NOW);
+    const attestor = await own.attestor({ folders: "both" }, lines, { clock });
+    rmSync(own.caPath, { recursive: true });
+    if (!what.startsWith("a folder")) mkdirSync(own.caPath);
+    if (what.startsWith("a file")) writeFileSync(join(own.caPath, "root.der"), "nothing");
+    if (what.startsWith("certificates")) writeFileSync(join(own.caPath, "root.der"), makeVendor().root.der);
+    await clock.advance(1_000);
+    const { selectors } = await attestor.attest(requestOf(agent), (asked) => agent.respond(asked));
+    expect(selectors).toEqual(tpm(`pub_hash:${hashOf(agent.ek.spki)}`));
+    // One that is not listed is let in by nothing of it.
+    const other = new SoftAgent(own.vendor);
+    const refused = attestor.attest(requestOf(other), (asked) => other.respond(asked));
+    if (what.startsWith("a folder")) await expect(refused).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    else await expectRefusal(refused, "ek-certificate-chain");
+  });
+
+  test("a vendor's file that goes bad keeps nobody out whom it let in before", async () => {
+    using own = new SoftServer();
+    const lines: Line[] = [];
+    const clock = new FakeClock(NOW);
+    const attestor = await own.attestor({}, lines, { clock });
+    for (const name of ["root.pem", "issuer.der"]) writeFileSync(join(own.caPath, name), "nothing");
+    for (let count = 0; count < 3; count++) {
+      await clock.advance(1_000);
+      const agent = new SoftAgent(own.vendor);
+      expect((await attestor.attest(requestOf(agent), (asked) => agent.respond(asked))).selectors).toHaveLength(4);
+    }
+    expect(lines.filter(({ level }) => level === "error")).toHaveLength(2);
+  });
+
+  test("of a kind that ek_kinds has", async () => {
+    const { result } = await server.run({ ek: "ec-p384" }, { ekKinds: ["ec-p384"] });
+    expect((await result).selectors).toHaveLength(4);
+  });
+
+  test.each(["only the root", "only the intermediate"])(
+    "no-tcg-names where %s is among the authorities",
+    async (what) => {
+      using own = new SoftServer();
+      // A path that ends at an intermediate tells of no root: that of the exception must be there to be found.
+      rmSync(join(own.caPath, what === "only the root" ? "issuer.der" : "root.pem"));
+      const certificate = what === "only the root" ? { ...EXCEPTION, issuer: own.vendor.root } : EXCEPTION;
+      const { result } = await own.run({ certificate }, { nameless: true });
+      if (what === "only the root") expect((await result).selectors).toHaveLength(1);
+      else await expectRefusal(result, "ek-certificate-profile");
+    },
+  );
+
   test("no-tcg-names: a certificate like Google's is accepted, tells no model, and the log says why", async () => {
-    const { agent, result, lines } = await server.run({ certificate: EXCEPTION });
+    const { agent, result, lines } = await server.run({ certificate: EXCEPTION }, { nameless: true });
     const hash = hashOf(agent.ek.spki);
     expect((await result).selectors).toEqual(tpm(`pub_hash:${hash}`));
     expect(lines).toContainEqual({
@@ -118,7 +181,7 @@ describe("members that a server does not know", () => {
       }),
       activate: (_challenge, own) => ({ ...JSON.parse(Buffer.from(own()).toString()), More: null }),
     });
-    expect((await result).facts).toEqual({});
+    expect(await result).not.toHaveProperty("facts");
   });
 
   test("a bank that it does not know is none to ask for", async () => {
@@ -141,7 +204,7 @@ describe("the challenges", () => {
 
   test("an agent that offers no quote gets one challenge, as SPIRE's plugin does", async () => {
     const { result, challenges } = await server.run({ banks: null });
-    expect((await result).facts).toEqual({});
+    expect(await result).not.toHaveProperty("facts");
     expect(challenges).toHaveLength(1);
   });
 

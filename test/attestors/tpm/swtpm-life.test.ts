@@ -5,7 +5,7 @@ import type { Swtpm } from "../../../scripts/lib/swtpm.ts";
 import type { AttestResult } from "../../../src/attestors/node.ts";
 import type { PcrProfile } from "../../../src/attestors/tpm/verify/pcr-policy.ts";
 import type { AgentError } from "../../../src/lib/errors.ts";
-import { type Line, nodesWith } from "./soft-server.ts";
+import { type Line, nodesWith } from "./server-harness.ts";
 import { MISSING, NOTHING, SwtpmAgent, SwtpmBench, WHY } from "./swtpm-support.ts";
 import { expectRefusal } from "./vector.ts";
 

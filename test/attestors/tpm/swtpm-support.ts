@@ -13,7 +13,7 @@ import { loadNative } from "../../../src/cli/native.ts";
 import { systemClock } from "../../../src/lib/clock.ts";
 import { silentLogger } from "../../../src/lib/log.ts";
 import type { TpmOpener } from "../../../src/lib/native-tpm.ts";
-import { type Line, nodesWith, type ServerSetting, SoftServer } from "./soft-server.ts";
+import { type Line, nodesWith, type ServerSetting, SoftServer } from "./server-harness.ts";
 
 /** Why nothing here can run; undefined when it can. */
 export const MISSING = Swtpm.missing() ?? whyNoLibrary();
@@ -105,13 +105,15 @@ export class SwtpmBench implements AsyncDisposable {
   ): Promise<AttestResult> {
     const half = await this.server.attestor(setting, lines);
     let step = 0;
-    return await half.attest(
+    const result = await half.attest(
       { payload: ceremony.payload, csrPublicKey, peerAddress: "", nodes: nodesWith(setting.facts) },
       async (challenge) => {
         await before(step++);
         return await ceremony.respond(challenge);
       },
     );
+    result.enrolled?.();
+    return result;
   }
 
   async attest(tpm: Swtpm, agent: AgentSetting = {}, setting: ServerSetting = {}, lines: Line[] = []) {

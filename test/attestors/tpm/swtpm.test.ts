@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Swtpm } from "../../../scripts/lib/swtpm.ts";
 import type { AttestResult } from "../../../src/attestors/node.ts";
 import type { PcrProfile } from "../../../src/attestors/tpm/verify/pcr-policy.ts";
-import { nodesWith } from "./soft-server.ts";
-import { AK_KINDS, EK_KINDS } from "./soft-tpm.ts";
+import { AK_KINDS, EK_KINDS } from "../../fakes/soft-tpm/tpm.ts";
+import { nodesWith } from "./server-harness.ts";
 import { MISSING, NOTHING, SwtpmAgent, SwtpmBench, WHY } from "./swtpm-support.ts";
 import { expectRefusal } from "./vector.ts";
 

@@ -2,8 +2,8 @@
 import { expect } from "vitest";
 import type { TpmCheck } from "../../../src/attestors/tpm/verify/checks.ts";
 import { AgentError } from "../../../src/lib/errors.ts";
-import type { Spoil } from "./soft-agent.ts";
-import type { ServerSetting, SoftServer } from "./soft-server.ts";
+import type { Spoil } from "../../fakes/soft-tpm/agent.ts";
+import type { ServerSetting, SoftServer } from "./server-harness.ts";
 
 export type Vector = readonly [check: TpmCheck, spoil: Spoil, setting?: ServerSetting];
 

@@ -3,13 +3,16 @@ import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import type { AttestResult } from "../../../src/attestors/node.ts";
 import type { TpmCheck } from "../../../src/attestors/tpm/verify/checks.ts";
+import { errorText } from "../../../src/lib/errors.ts";
+import { type Json, SoftAgent, type Spoil } from "../../fakes/soft-tpm/agent.ts";
+import { type AkKind, akName, softAk, softEk } from "../../fakes/soft-tpm/tpm.ts";
+import { tcgName } from "../../fakes/soft-tpm/vendor.ts";
+import { ecKey as caKey } from "../../pki/make.ts";
 import { REFUSED_AK_KEYS, REFUSED_CREATIONS } from "./refused-aks.ts";
 import { REFUSED_CHAINS, REFUSED_KEYS, REFUSED_PROFILES } from "./refused-eks.ts";
 import { REFUSED_PAYLOADS, REFUSED_SECRETS } from "./refused-messages.ts";
 import { REFUSED_POLICIES, REFUSED_QUOTE_MESSAGES, REFUSED_QUOTES } from "./refused-quotes.ts";
-import { type Json, SoftAgent, type Spoil } from "./soft-agent.ts";
-import { requestOf, SoftServer } from "./soft-server.ts";
-import { type AkKind, akName, softAk, softEk } from "./soft-tpm.ts";
+import { requestOf, SoftServer } from "./server-harness.ts";
 import { expectRefusal, type Vectors } from "./vector.ts";
 
 const TABLES: Readonly<Record<string, Vectors>> = {
@@ -63,7 +66,7 @@ describe("cut short at every byte", () => {
   /** Cuts one member of a recorded ceremony, and has it judged. */
   async function recorded(ak: AkKind) {
     const agent = new SoftAgent(server.vendor, { ak });
-    const attestor = await server.attestor({}, [], constant);
+    const attestor = await server.attestor({}, [], { random: constant });
     const run = async (payload: Json, respond: (challenge: Uint8Array) => Promise<Uint8Array>) =>
       attestor.attest({ ...requestOf(agent), payload: Buffer.from(JSON.stringify(payload)) }, respond);
     const [payload, answers]: [Json, Json[]] = [parse(agent.payload), []];
@@ -218,6 +221,48 @@ test.each(["ec-p256", "rsa-2048"] as const)(
     await refuse(result, "quote-nonce");
   },
 );
+
+describe("what a stranger writes does not fill the log", () => {
+  const LONG = "x".repeat(50_000);
+  const READERS: Vectors = {
+    // As long as fits into a message
+    "an issuer of 16 KB": () => [
+      "ek-certificate-chain",
+      { publicKey: null, certificate: { issuer: { name: tcgName({ model: LONG.slice(0, 16_000) }), key: caKey() } } },
+    ],
+    "a PEM label of 8 KB": () => [
+      "payload",
+      {
+        payload: (json) => {
+          const label = LONG.slice(0, 8_000).toUpperCase();
+          return { ...json, EK: btoa(`-----BEGIN ${label}-----\nAAAA\n-----END ${label}-----\n`) };
+        },
+      },
+    ],
+    "a PCR's name of 50 KB": () => [
+      "challenge-response",
+      { answerJson: ({ Quote }) => ({ Quote: { ...Quote, PCRs: { sha256: { [LONG]: "00" } } } }) },
+    ],
+    "a bank's name of 50 KB": () => [
+      "challenge-response",
+      { answerJson: ({ Quote }) => ({ Quote: { ...Quote, PCRs: { [LONG]: {} } } }) },
+    ],
+  };
+
+  test.each(Object.entries(READERS))("%s", async (_name, make) => {
+    const [check, spoil] = make(server);
+    const error = await expectRefusal((await server.run(spoil)).result, check);
+    expect(error.message).toMatch(/x{100}/i);
+    expect(error.message.length).toBeLessThanOrEqual(700);
+  });
+
+  test.each(Object.entries(READERS))("%s, nor does what is underneath", async (_name, make) => {
+    const [check, spoil] = make(server);
+    const error = await expectRefusal((await server.run(spoil)).result, check);
+    // As the guard of methods logs it: with the messages of all causes
+    expect(errorText(error).length).toBeLessThanOrEqual(700);
+  });
+});
 
 test("every check has a vector", () => {
   const source = readFileSync(new URL("../../../src/attestors/tpm/verify/checks.ts", import.meta.url), "utf8");

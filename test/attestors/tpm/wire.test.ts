@@ -12,8 +12,8 @@ import {
   type TpmPayload,
 } from "../../../src/attestors/tpm/wire.ts";
 import { AgentError } from "../../../src/lib/errors.ts";
-import { softEk } from "./soft-tpm.ts";
-import { ekCertificate, makeVendor } from "./soft-vendor.ts";
+import { softEk } from "../../fakes/soft-tpm/tpm.ts";
+import { ekCertificate, makeVendor } from "../../fakes/soft-tpm/vendor.ts";
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 const text = (message: Uint8Array): string => Buffer.from(message).toString();

@@ -15,7 +15,7 @@ import {
   TYPE_CREATION,
   TYPE_QUOTE,
   tpm2b,
-} from "./soft-structures.ts";
+} from "./structures.ts";
 import {
   type AkKind,
   activateCredential,
@@ -28,8 +28,8 @@ import {
   softAk,
   softEk,
   tpmSignature,
-} from "./soft-tpm.ts";
-import { type EkCertificateFields, ekCertificate, type Vendor } from "./soft-vendor.ts";
+} from "./tpm.ts";
+import { type EkCertificateFields, ekCertificate, type Vendor } from "./vendor.ts";
 
 export type Banks = Readonly<Record<string, Readonly<Record<string, string>>>>;
 /** A vector may change any member of a message to anything. */

@@ -25,7 +25,7 @@ import {
   tpm2b,
   u16,
   u32,
-} from "./soft-structures.ts";
+} from "./structures.ts";
 
 export type EkKind = "rsa-2048" | "ec-p256" | "ec-p384";
 export type AkKind = "ec-p256" | "rsa-2048";
@@ -179,6 +179,22 @@ function unwrap(bytes: Uint8Array): Buffer {
   const buffer = Buffer.from(bytes);
   if (buffer.length < 2 || buffer.readUInt16BE(0) !== buffer.length - 2) throw new IntegrityError("TPM_RC_SIZE");
   return buffer.subarray(2);
+}
+
+/** The primes of ROCA (CVE-2017-15361) for short keys; those for longer ones begin with them. */
+const ROCA_PRIMES = Array.from({ length: 165 }, (_, at) => at + 3).filter((n) =>
+  [2, 3, 5, 7, 11].every((p) => n === p || n % p !== 0),
+);
+
+/** A modulus of 2048 bits as ROCA makes them: a power of 65537 modulo the product of the primes, and a multiple of it. */
+export function rocaModulus(power = 1_234): Buffer {
+  const product = ROCA_PRIMES.reduce((all, prime) => all * BigInt(prime), 1n);
+  let rest = 1n;
+  for (let count = 0; count < power; count++) rest = (rest * 65_537n) % product;
+  // Odd, with the first of 2048 bits.
+  let modulus = rest + ((3n << 2046n) / product) * product;
+  if (modulus % 2n === 0n) modulus += product;
+  return Buffer.from(modulus.toString(16), "hex");
 }
 
 /** An RSA key that is too short. */

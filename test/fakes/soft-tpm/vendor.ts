@@ -14,7 +14,7 @@ import {
   type TestCert,
   type TestIssuer,
 } from "../../pki/make.ts";
-import type { SoftKey } from "./soft-tpm.ts";
+import type { SoftKey } from "./tpm.ts";
 
 /** A name without attributes, as endorsement certificates have for a subject. */
 export const NO_NAME: Uint8Array = sequence();

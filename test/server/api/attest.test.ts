@@ -1,14 +1,17 @@
 import { createPublicKey } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { AttestResult, ServerNodeAttestor } from "../../../src/attestors/node.ts";
+import type { AttestResult, NodeFacts, ServerNodeAttestor } from "../../../src/attestors/node.ts";
 import { AgentService } from "../../../src/gen/spire/api/server/agent/v1/agent.ts";
 import { publicError } from "../../../src/lib/errors.ts";
 import { GrpcCode } from "../../../src/lib/grpc-status.ts";
 import { createCsr } from "../../../src/pki/csr.ts";
 import { generateKey, spkiOf } from "../../../src/pki/keys.ts";
 import { validateX509Svid } from "../../../src/pki/validate.ts";
-import { parseSpiffeId } from "../../../src/spiffe/id.ts";
+import { parseSpiffeId, type SpiffeId } from "../../../src/spiffe/id.ts";
+import { type Line, SoftServer } from "../../attestors/tpm/server-harness.ts";
 import { id, selectors, TD } from "../../fakes/entries.ts";
+import { type Quote, SoftAgent } from "../../fakes/soft-tpm/agent.ts";
+import { softEk } from "../../fakes/soft-tpm/tpm.ts";
 import {
   attest,
   CallError,
@@ -59,6 +62,19 @@ async function attestWith(server: TestServer, type: string, payload: string, ans
     }
     if (response?.step === undefined) throw new Error("no result");
     stream.send({ step: { $case: "challengeResponse", value: answer(response.step.value) } });
+  }
+}
+
+/** A whole ceremony of an agent with a TPM; the ID that it gets. */
+async function attestTpm(server: TestServer, agent: SoftAgent): Promise<SpiffeId> {
+  const csr = await createCsr({ privateKey: agent.csr.privateKey });
+  const stream = converse(await server.connect(), AgentService.attestAgent);
+  stream.send(params({ type: "tpm", payload: agent.payload }, { csr }));
+  for (;;) {
+    const { step } = (await stream.next()) ?? {};
+    if (step?.$case === "result") return toSvid(step.value.svid, agent.csr.privateKey).spiffeId;
+    if (step === undefined) throw new Error("no result");
+    stream.send({ step: { $case: "challengeResponse", value: await agent.respond(step.value) } });
   }
 }
 
@@ -330,6 +346,83 @@ describe("attesting anew", () => {
       reason: "AGENT_NOT_ACTIVE",
     });
     await post(second.svid);
+  });
+
+  test("without facts keeps those of before; new ones replace them all", async () => {
+    const known: { facts?: NodeFacts } = {};
+    const plain = quiz(1);
+    const attestor: ServerNodeAttestor = {
+      name: "quiz",
+      attest: async (...args) => ({ ...(await plain.attest(...args)), ...known }),
+    };
+    const server = await startServer({ attestors: [attestor] });
+    const stored = async () => {
+      const { svid } = await attestWith(server, "quiz", "one");
+      return (await server.store.nodes.get(svid.spiffeId))?.facts;
+    };
+    expect(await stored()).toEqual({});
+    known.facts = { reset_count: "7", "pcr:sha256:7": "77" };
+    expect(await stored()).toEqual(known.facts);
+    delete known.facts;
+    expect(await stored()).toEqual({ reset_count: "7", "pcr:sha256:7": "77" });
+    known.facts = { reset_count: "8" };
+    expect(await stored()).toEqual({ reset_count: "8" });
+  });
+
+  test("by a TPM that quoted before and does not now keeps what it told, and the log warns", async () => {
+    using tpm = new SoftServer();
+    const lines: Line[] = [];
+    const server = await startServer({ attestors: [await tpm.attestor({}, lines)] });
+    const ek = softEk("ec-p256");
+    const first = await attestTpm(server, new SoftAgent(tpm.vendor, { ek }));
+    const { facts } = (await server.store.nodes.get(first)) ?? {};
+    expect(facts).toMatchObject({ reset_count: "7" });
+    expect(lines.filter(({ level }) => level === "warn")).toEqual([]);
+    const message = "The node quoted its PCRs when it attested before, and did not now";
+    for (const times of [1, 2]) {
+      expect(await attestTpm(server, new SoftAgent(tpm.vendor, { ek, banks: null }))).toBe(first);
+      expect((await server.store.nodes.get(first))?.facts).toEqual(facts);
+      expect(lines.filter(({ level }) => level === "warn")).toEqual(
+        Array.from({ length: times }, () => ({ level: "warn", message, fields: { agent_id: first } })),
+      );
+    }
+  });
+
+  test("by a TPM that is banned tells nothing of its drift", async () => {
+    using tpm = new SoftServer();
+    const lines: Line[] = [];
+    const server = await startServer({ attestors: [await tpm.attestor({}, lines)] });
+    const ek = softEk("ec-p256");
+    const agentId = await attestTpm(server, new SoftAgent(tpm.vendor, { ek }));
+    await server.store.nodes.update(agentId, { serial: "", pendingSerial: "" });
+    const told = lines.length;
+    for (const spoil of [
+      { banks: null },
+      { quote: ({ attest: made }: Quote) => ({ attest: { ...made, resetCount: 8, firmware: 1n } }) },
+    ]) {
+      const refused = await failure(attestTpm(server, new SoftAgent(tpm.vendor, { ek, ...spoil })));
+      expect(refused.details).toBe("failed to attest: agent is banned");
+    }
+    expect(lines.slice(told).filter(({ level }) => level !== "debug")).toEqual([]);
+  });
+
+  test("calls back once the node is stored, and not when it is refused", async () => {
+    const calls: boolean[] = [];
+    const agentId = id("/spire/agent/quiz/one");
+    const server = await startServer({
+      attestors: [
+        quiz(1, { enrolled: () => void calls.push(true) }),
+        quiz(0, { agentId, enrolled: () => void calls.push(false) }, "alien"),
+      ],
+    });
+    await attestWith(server, "quiz", "one");
+    expect(calls).toEqual([true]);
+    // Not in its own namespace
+    await failure(attestWith(server, "alien", "one"));
+    await failure(attestWith(server, "quiz", "one", () => Buffer.from("?")));
+    await server.store.nodes.update(agentId, { serial: "", pendingSerial: "" });
+    await failure(attestWith(server, "quiz", "one"));
+    expect(calls).toEqual([true]);
   });
 
   test("does not lift a ban", async () => {

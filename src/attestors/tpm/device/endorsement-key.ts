@@ -67,8 +67,11 @@ async function withCertificate(
   const isCertified = (area: PublicArea): boolean => Buffer.compare(spkiOf(area), wanted) === 0;
   const kept = await keptKey(tpm, candidate);
   if (kept !== undefined && isCertified(kept.area)) return { template, kind, key: kept.key, spki: wanted, certificate };
-  const made = await primary(tpm, await makersTemplate(tpm, candidate));
-  if (isCertified(made.area)) return { template, kind, key: made.key, spki: wanted, certificate };
+  // Whatever it is made from, the vendor certified the result; what others may have left there must not hide it.
+  for (const from of await makersTemplates(tpm, candidate)) {
+    const made = await primary(tpm, from);
+    if (isCertified(made.area)) return { template, kind, key: made.key, spki: wanted, certificate };
+  }
   const index = candidate.certificateIndex.toString(16).padStart(8, "0");
   throw new AgentError(
     "FAILED_PRECONDITION",
@@ -79,7 +82,9 @@ async function withCertificate(
 async function withoutCertificate(tpm: TpmHandle, candidate: EkTemplate): Promise<TpmEndorsementKey | undefined> {
   const { name: template, kind } = candidate;
   try {
-    const { key, area } = (await keptKey(tpm, candidate)) ?? (await primary(tpm, await makersTemplate(tpm, candidate)));
+    // No certificate vouches for what others may have left in the TPM: whoever used it before could have chosen a template
+    // of a key that leaves it.
+    const { key, area } = (await keptKey(tpm, candidate)) ?? (await primary(tpm, await usualTemplate(tpm, candidate)));
     return { template, kind, key, spki: spkiOf(area), certificate: undefined };
   } catch (error) {
     if (isUnsupported(error)) return undefined;
@@ -117,11 +122,26 @@ async function primary(tpm: TpmHandle, template: Uint8Array): Promise<FoundKey> 
   return { key, area: parsePublicArea(bytes) };
 }
 
-/** What the key is made from: what the maker left in the TPM, or the profile's template. */
-async function makersTemplate(tpm: TpmHandle, candidate: EkTemplate): Promise<Uint8Array> {
-  const { templateIndex, nonceIndex, template } = candidate;
+/** What the key may be made from: what the maker left in the TPM first, then the profile's template. */
+async function makersTemplates(tpm: TpmHandle, candidate: EkTemplate): Promise<readonly Uint8Array[]> {
+  const { templateIndex } = candidate;
   const own = templateIndex === undefined ? null : await tpm.nvRead(templateIndex);
-  if (own !== null) return own;
+  const usual = await usualTemplate(tpm, candidate);
+  return own === null || !isTemplate(own) ? [usual] : [own, usual];
+}
+
+/** The profile's template, with the maker's nonce: that makes another key, but none that could leave the TPM. */
+async function usualTemplate(tpm: TpmHandle, { nonceIndex, template }: EkTemplate): Promise<Uint8Array> {
   const nonce = nonceIndex === undefined ? null : await tpm.nvRead(nonceIndex);
   return template(nonce ?? undefined);
+}
+
+function isTemplate(bytes: Uint8Array): boolean {
+  try {
+    parametersOf(bytes);
+    return true;
+  } catch (error) {
+    if (error instanceof AgentError) return false;
+    throw error;
+  }
 }

@@ -70,12 +70,11 @@ export class TpmDevice {
   }
 
   /**
-   * Whether nobody else can have left something in the TPM on purpose: there is no resource manager, and a device or
-   * software TPM admits one program at a time. What fills it then is what an interrupted operation left.
+   * Whether nobody else can have left something in the TPM on purpose: a software TPM has one program. What fills it is
+   * what an interrupted operation left. A device is shared with the kernel's resource manager and its programs.
    */
   get #isOurs(): boolean {
-    const { tcti } = this.#deps;
-    return tcti.startsWith("swtpm:") || /^device:.*\/tpm[0-9]+$/.test(tcti);
+    return this.#deps.tcti.startsWith("swtpm:");
   }
 
   /** Once the signal aborts, nothing more is begun: an open TPM that is being closed refuses it. */

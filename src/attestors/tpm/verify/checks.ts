@@ -37,11 +37,17 @@ export type TpmCheck =
 /** What the peer hears of any of them. */
 export const ATTESTATION_FAILED = "attestation failed";
 
+/** Strangers write into certificates and JSON what ends in details: the log takes so much of it. */
+const MAX_DETAIL = 600;
+
 /** A refusal: the message names the check, the public message does not. */
 export function refuse(check: TpmCheck, detail: string, cause?: unknown): AgentError {
-  return new AgentError("PERMISSION_DENIED", `tpm: ${check}: ${detail}`, {
+  const isLong = detail.length > MAX_DETAIL;
+  const short = isLong ? `${detail.slice(0, MAX_DETAIL)}…` : detail;
+  return new AgentError("PERMISSION_DENIED", `tpm: ${check}: ${short}`, {
     publicMessage: ATTESTATION_FAILED,
-    ...(cause === undefined ? {} : { cause }),
+    // What is underneath says the same at its full length.
+    ...(cause === undefined || isLong ? {} : { cause }),
   });
 }
 

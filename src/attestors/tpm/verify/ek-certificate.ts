@@ -6,6 +6,7 @@ import { Oid } from "../../../pki/oid.ts";
 import { readSpki } from "../../../pki/spki.ts";
 import { validateChain } from "../../../pki/validate-chain.ts";
 import { must, parsed, refuse } from "./checks.ts";
+import { type EkException, leadsTo, NAMELESS_ROOTS } from "./ek-exceptions.ts";
 
 /** What the vendor certified about the TPM; each as it stands in the certificate, such as `id:49465800`. */
 export interface TpmModel {
@@ -13,13 +14,6 @@ export interface TpmModel {
   readonly model: string;
   readonly version: string;
 }
-
-/**
- * Departures from the profile that are accepted, by name.
- * - `no-tcg-names`: neither a subject alternative name nor an extended key usage, but a subject. Google's newer vTPM
- *   CA issues such certificates; only its key usage tells them from those of signing keys.
- */
-export type EkException = "no-tcg-names";
 
 /** A certificate that was accepted. */
 export interface EkVerdict {
@@ -34,6 +28,8 @@ const TPM_MANUFACTURER = "2.23.133.2.1";
 const TPM_MODEL = "2.23.133.2.2";
 const TPM_VERSION = "2.23.133.2.3";
 const MAX_VALUE = 64;
+/** Values become selectors, which people compare by eye: printable ASCII, with single spaces inside. */
+const PLAIN = /^[!-~]+(?: [!-~]+)*$/;
 
 /**
  * Verifies a certificate against vendor CAs, roots and intermediates alike, at `now` (milliseconds since 1970). The
@@ -43,15 +39,28 @@ export function verifyEkCertificate(
   certificate: Certificate,
   authorities: readonly Certificate[],
   now: number,
+  namelessRoots: ReadonlySet<string> = NAMELESS_ROOTS,
 ): EkVerdict {
   const verdict = checkEkProfile(certificate);
+  const path = verifiedPath(certificate, authorities, now);
+  if (verdict.exceptions.includes("no-tcg-names")) {
+    const isExcepted = leadsTo(namelessRoots, path, authorities, now);
+    must("ek-certificate-profile", isExcepted, "names no TPM, and its root is not one that may leave the names out");
+  }
+  return verdict;
+}
+
+function verifiedPath(
+  certificate: Certificate,
+  authorities: readonly Certificate[],
+  now: number,
+): readonly Certificate[] {
   try {
-    validateChain([certificate.der], authorities, { now, checkLeaf: () => {} });
+    return validateChain([certificate.der], authorities, { now, checkLeaf: () => {} }).path;
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     throw refuse("ek-certificate-chain", error.message, error);
   }
-  return verdict;
 }
 
 /** The profile alone, without the chain. */
@@ -105,7 +114,7 @@ function checkNames(
     const found = attributes.filter((attribute) => attribute.type === type);
     const text = found[0]?.text ?? "";
     check(found.length === 1 && text !== "", `its alternative name does not tell the ${what} once`);
-    check(text.length <= MAX_VALUE && !/[\p{C}\p{Zl}\p{Zp}]/u.test(text), `its ${what} is no short plain text`);
+    check(text.length <= MAX_VALUE && PLAIN.test(text), `its ${what} is no short plain text`);
     return text;
   };
   return {

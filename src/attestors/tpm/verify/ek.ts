@@ -2,14 +2,17 @@
 import type { KeyObject } from "node:crypto";
 import { type Certificate, parseCertificate } from "../../../pki/certificate.ts";
 import { encodeSpki, type PublicKeyNumbers, publicKeyFromSpki, readSpki } from "../../../pki/spki.ts";
+import type { EkKind } from "../config.ts";
 import { ekHash } from "../structures/bindings.ts";
 import type { EkPem } from "../wire.ts";
 import { must, parsed, refuse } from "./checks.ts";
+import { isRoca } from "./roca.ts";
 
 /** An endorsement key and, if one was sent, its certificate. Nothing says yet that it is a TPM's. */
 export interface EndorsementKey {
   readonly key: KeyObject;
   readonly numbers: PublicKeyNumbers;
+  readonly kind: EkKind;
   /** Lower-case hex of SHA-256 over the SubjectPublicKeyInfo: names the agent. */
   readonly hash: string;
   readonly certificate: Certificate | undefined;
@@ -24,7 +27,11 @@ export function readEndorsementKey(pem: EkPem): EndorsementKey {
   const spki = certificate?.spki ?? pem.publicKey;
   if (spki === undefined) throw refuse("ek-encoding", "neither a certificate nor a public key");
   const numbers = parsed("ek-key-type", () => readSpki(spki));
-  must("ek-key-type", isEkType(numbers), () => `a key of type ${typeText(numbers)}; want RSA 2048, P-256 or P-384`);
+  const kind = kindOf(numbers);
+  if (kind === undefined)
+    throw refuse("ek-key-type", `a key of type ${typeText(numbers)}; want RSA 2048, P-256 or P-384`);
+  const isWeak = numbers.kind === "rsa" && isRoca(numbers.n);
+  must("ek-key-type", !isWeak, "the RSA key can be factored (ROCA, CVE-2017-15361)");
   const canonical = encodeSpki(numbers);
   if (certificate !== undefined && pem.publicKey !== undefined) {
     const sent = pem.publicKey;
@@ -32,7 +39,7 @@ export function readEndorsementKey(pem: EkPem): EndorsementKey {
     must("ek-matches-certificate", sameBytes(other, canonical), "the public key is not the certificate's");
   }
   const key = parsed("ek-key-type", () => publicKeyFromSpki(canonical));
-  return { key, numbers, hash: ekHash(canonical), certificate };
+  return { key, numbers, kind, hash: ekHash(canonical), certificate };
 }
 
 function parseEkCertificate(der: Uint8Array): Certificate {
@@ -40,8 +47,9 @@ function parseEkCertificate(der: Uint8Array): Certificate {
 }
 
 /** The keys for which the profile of the TPM's makers fixes the algorithms of a credential (TCG EK Credential Profile, B.3). */
-function isEkType(numbers: PublicKeyNumbers): boolean {
-  return numbers.kind === "rsa" ? numbers.n.length === 256 : numbers.curve !== "P-521";
+function kindOf(numbers: PublicKeyNumbers): EkKind | undefined {
+  if (numbers.kind === "rsa") return numbers.n.length === 256 ? "rsa-2048" : undefined;
+  return numbers.curve === "P-256" ? "ec-p256" : numbers.curve === "P-384" ? "ec-p384" : undefined;
 }
 
 function typeText(numbers: PublicKeyNumbers): string {

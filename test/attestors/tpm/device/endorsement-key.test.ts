@@ -15,10 +15,10 @@ import {
   rsaLow,
   useOf,
 } from "../../../../src/attestors/tpm/device/templates.ts";
+import { cat, hex } from "../../../fakes/soft-tpm/structures.ts";
+import { type SoftEk, softEk } from "../../../fakes/soft-tpm/tpm.ts";
+import { ekCertificate, makeVendor } from "../../../fakes/soft-tpm/vendor.ts";
 import { ext } from "../../../pki/make.ts";
-import { cat, hex } from "../soft-structures.ts";
-import { type SoftEk, softEk } from "../soft-tpm.ts";
-import { ekCertificate, makeVendor } from "../soft-vendor.ts";
 import { FakeTpm, publicOf, tpmError } from "./fake-tpm.ts";
 
 const vendor = makeVendor();
@@ -231,6 +231,52 @@ describe("what a maker left in the TPM", () => {
     certify(tpm, NV.p256, tpm.primary(own));
     // By its policy, which no lockout concerns, although a password would do.
     expect((await find(tpm)).key).toEqual({ hierarchy: "endorsement", template: own, auth: "policy-secret" });
+  });
+
+  describe("or whoever used the TPM before: a template of a key that leaves it", () => {
+    /** An endorsement key but for fixedTPM and fixedParent. */
+    const exportable = cat(p256Low().subarray(0, 4), hex("000300a0"), p256Low().subarray(8));
+    const planted = (): FakeTpm => {
+      const tpm = new FakeTpm();
+      tpm.nv.set(0x01c0000c, exportable);
+      return tpm;
+    };
+
+    test("is not used where no certificate confirms the key", async () => {
+      const tpm = planted();
+      for (const remembered of [undefined, "L-2"] as const) {
+        const found = await find(tpm, "ec-p256", remembered);
+        expect(found.key).toEqual({ hierarchy: "endorsement", template: p256Low(), ...useOf(p256Low()) });
+        expect(Buffer.from(found.spki)).toEqual(tpm.primary(p256Low()).spki);
+      }
+      expect(tpm.primaries).toHaveLength(1);
+    });
+
+    test("is not used of RSA either, though it is the first choice", async () => {
+      const tpm = new FakeTpm();
+      tpm.nv.set(0x01c00004, cat(rsaLow().subarray(0, 4), hex("000300a0"), rsaLow().subarray(8)));
+      expect((await find(tpm)).key).toMatchObject({ template: rsaLow() });
+    });
+
+    test("is not used when the key is kept in the TPM", async () => {
+      const tpm = planted();
+      keep(tpm, HANDLE.p256, exportable, softEk("ec-p256"));
+      expect((await find(tpm, "ec-p256")).key).toMatchObject({ hierarchy: "endorsement", template: p256Low() });
+    });
+
+    test("is used where a certificate is its key's: the maker chose it", async () => {
+      const tpm = planted();
+      const certificate = certify(tpm, NV.p256, tpm.primary(exportable));
+      const found = await find(tpm);
+      expect(found.key).toEqual({ hierarchy: "endorsement", template: exportable, ...useOf(p256Low()) });
+      expect(Buffer.from(found.certificate ?? [])).toEqual(Buffer.from(certificate));
+    });
+
+    test("is not used where the certificate is another key's", async () => {
+      const tpm = planted();
+      certify(tpm, NV.p256, softEk("ec-p256"));
+      await expect(find(tpm)).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+    });
   });
 
   test("a nonce that is too long does not grow the template", () => {

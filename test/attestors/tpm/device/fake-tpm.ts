@@ -1,7 +1,7 @@
 /** A TPM behind the port of the native addon: real keys, in software, and every failure that a test asks for. */
 import { createHash } from "node:crypto";
 import type { TpmCreatedKey, TpmHandle, TpmKey, TpmKeyBlob, TpmOpener } from "../../../../src/lib/native-tpm.ts";
-import { pcrValue } from "../soft-agent.ts";
+import { pcrValue } from "../../../fakes/soft-tpm/agent.ts";
 import {
   ATTEST,
   cat,
@@ -16,7 +16,7 @@ import {
   u8,
   u16,
   u32,
-} from "../soft-structures.ts";
+} from "../../../fakes/soft-tpm/structures.ts";
 import {
   activateCredential,
   akName,
@@ -26,7 +26,7 @@ import {
   softAk,
   softEk,
   tpmSignature,
-} from "../soft-tpm.ts";
+} from "../../../fakes/soft-tpm/tpm.ts";
 
 /** As the addon throws. */
 export function tpmError(code: string, rc?: number, call = "Esys_Fake"): Error {

@@ -15,9 +15,9 @@ import {
 } from "../../../../src/attestors/tpm/device/templates.ts";
 import { ObjectAttribute } from "../../../../src/attestors/tpm/structures/public-area.ts";
 import type { TpmHandle, TpmKey } from "../../../../src/lib/native-tpm.ts";
-import { AK_ATTRIBUTES, cat, type Hash, hex } from "../soft-structures.ts";
-import { softEk } from "../soft-tpm.ts";
-import { ekCertificate, makeVendor } from "../soft-vendor.ts";
+import { AK_ATTRIBUTES, cat, type Hash, hex } from "../../../fakes/soft-tpm/structures.ts";
+import { softEk } from "../../../fakes/soft-tpm/tpm.ts";
+import { ekCertificate, makeVendor } from "../../../fakes/soft-tpm/vendor.ts";
 import { FakeTpm } from "./fake-tpm.ts";
 
 const open = (tpm: FakeTpm): Promise<TpmHandle> => tpm.openTpm("t", 1);

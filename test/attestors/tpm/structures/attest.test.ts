@@ -14,7 +14,7 @@ import {
   TYPE_CREATION,
   TYPE_QUOTE,
   tpm2b,
-} from "../soft-structures.ts";
+} from "../../../fakes/soft-tpm/structures.ts";
 import { expectExact, expectMalformed } from "./malformed.ts";
 
 const digest = Buffer.alloc(32, 0xd1);

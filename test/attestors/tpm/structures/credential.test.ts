@@ -12,7 +12,7 @@ import {
 import { ekHash, quoteBinding } from "../../../../src/attestors/tpm/structures/bindings.ts";
 import { checkCredential, encodeIdObject } from "../../../../src/attestors/tpm/structures/credential.ts";
 import { concat, sized, u8, u16, u32 } from "../../../../src/attestors/tpm/structures/writer.ts";
-import { cat, HASH_ID, hex, tpm2b } from "../soft-structures.ts";
+import { cat, HASH_ID, hex, tpm2b } from "../../../fakes/soft-tpm/structures.ts";
 import { expectExact, expectMalformed } from "./malformed.ts";
 
 const SECRET = tpm2b(Buffer.alloc(256, 1));

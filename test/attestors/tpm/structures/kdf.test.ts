@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { digestBytes, type TpmHash } from "../../../../src/attestors/tpm/structures/algorithms.ts";
 import { kdfa, kdfe } from "../../../../src/attestors/tpm/structures/kdf.ts";
-import { hex, NONE } from "../soft-structures.ts";
+import { hex, NONE } from "../../../fakes/soft-tpm/structures.ts";
 
 const KEY = hex("000102030405060708090a0b0c0d0e0f");
 

@@ -9,7 +9,7 @@ import {
   selectionText,
 } from "../../../../src/attestors/tpm/structures/pcr-selection.ts";
 import { readWhole } from "../../../../src/attestors/tpm/structures/reader.ts";
-import { cat, HASH_ID, hex, selection, u32 } from "../soft-structures.ts";
+import { cat, HASH_ID, hex, selection, u32 } from "../../../fakes/soft-tpm/structures.ts";
 import { expectExact, expectMalformed } from "./malformed.ts";
 
 const BOTH: readonly PcrSelection[] = [

@@ -21,8 +21,8 @@ import {
   tpm2b,
   u16,
   u32,
-} from "../soft-structures.ts";
-import { ecKey, rsaFromPool, scheme, softAk } from "../soft-tpm.ts";
+} from "../../../fakes/soft-tpm/structures.ts";
+import { ecKey, rsaFromPool, scheme, softAk } from "../../../fakes/soft-tpm/tpm.ts";
 import { expectExact, expectMalformed } from "./malformed.ts";
 
 const EC = softAk("ec-p256");

@@ -2,8 +2,8 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { parseSignature, verifyTpmSignature } from "../../../../src/attestors/tpm/structures/signature.ts";
-import { cat, ECDSA, type Hash, hex, RSASSA, tpm2b, u16 } from "../soft-structures.ts";
-import { ecKey, rsaFromPool, type SoftKey, scheme, tpmSignature } from "../soft-tpm.ts";
+import { cat, ECDSA, type Hash, hex, RSASSA, tpm2b, u16 } from "../../../fakes/soft-tpm/structures.ts";
+import { ecKey, rsaFromPool, type SoftKey, scheme, tpmSignature } from "../../../fakes/soft-tpm/tpm.ts";
 import { flipped } from "../vector.ts";
 import { expectExact, expectMalformed } from "./malformed.ts";
 

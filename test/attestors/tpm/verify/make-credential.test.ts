@@ -4,7 +4,15 @@ import { describe, expect, test } from "vitest";
 import { checkCredential } from "../../../../src/attestors/tpm/structures/credential.ts";
 import { makeCredential } from "../../../../src/attestors/tpm/verify/make-credential.ts";
 import { readSpki } from "../../../../src/pki/spki.ts";
-import { activateCredential, akName, EK_KINDS, IntegrityError, type SoftEk, softAk, softEk } from "../soft-tpm.ts";
+import {
+  activateCredential,
+  akName,
+  EK_KINDS,
+  IntegrityError,
+  type SoftEk,
+  softAk,
+  softEk,
+} from "../../../fakes/soft-tpm/tpm.ts";
 import { flipped } from "../vector.ts";
 
 const name = akName(softAk("ec-p256"));

@@ -1,0 +1,8 @@
+#!/bin/sh
+# npm run fuzz: mutated bytes for everything that reads a TPM's bytes. `npm run fuzz -- --help` says more.
+# Exits 0 when nothing was found, 1 with the reproducing input saved when something was, 2 for a wrong command line.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib/setup.sh
+ensure_packages
+exec node --disable-warning=ExperimentalWarning scripts/fuzz/main.ts "$@"

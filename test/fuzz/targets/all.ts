@@ -1,0 +1,23 @@
+/** Everything that is fuzzed. */
+import type { FuzzTarget } from "../../../scripts/fuzz/target.ts";
+import { challenge, payload, pem, quoteResponse, secret } from "./messages.ts";
+import { ak, quote } from "./proofs.ts";
+import { area } from "./public-area.ts";
+import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
+
+/** In the order in which they are run. */
+export const TARGETS: readonly FuzzTarget[] = [
+  area,
+  attest,
+  signature,
+  idObject,
+  pcrSelection,
+  creation,
+  payload,
+  challenge,
+  secret,
+  quoteResponse,
+  pem,
+  ak,
+  quote,
+];
