@@ -58,6 +58,8 @@ export interface Extensions {
   readonly subjectKeyId: Uint8Array | undefined;
   readonly authorityKeyId: Uint8Array | undefined;
   readonly nameConstraints: NameConstraints | undefined;
+  /** Policy constraints ask, at once or after some certificates, for a policy that the whole path has. */
+  readonly requiresPolicy: boolean;
 }
 
 const MAX_EXTENSIONS = 64;
@@ -103,6 +105,7 @@ export function interpretExtensions(extensions: readonly Extension[]): Extension
     subjectKeyId: find(Oid.subjectKeyIdentifier, "subjectKeyIdentifier", (reader) => reader.content(Tag.OCTET_STRING)),
     authorityKeyId: find(Oid.authorityKeyIdentifier, "authorityKeyIdentifier", readAuthorityKeyId),
     nameConstraints: find(Oid.nameConstraints, "nameConstraints", readNameConstraints),
+    requiresPolicy: find(Oid.policyConstraints, "policyConstraints", readRequiresPolicy) ?? false,
   };
 }
 
@@ -156,6 +159,16 @@ function readNameConstraints(reader: DerReader): NameConstraints {
     const excluded = readSubtrees(inner, contextConstructed(1));
     if (permitted === undefined && excluded === undefined) throw malformed("no subtrees");
     return { permitted: permitted ?? [], excluded: excluded ?? [] };
+  });
+}
+
+/** RFC 5280 4.2.1.11: whether there is a requireExplicitPolicy. */
+function readRequiresPolicy(reader: DerReader): boolean {
+  return reader.sequence((inner) => {
+    const isRequired = inner.peek() === contextPrimitive(0);
+    if (isRequired) inner.any();
+    if (inner.peek() === contextPrimitive(1)) inner.any();
+    return isRequired;
   });
 }
 

@@ -59,7 +59,10 @@ export function validateChain(
   options.checkLeaf(leaf);
   const anchors = parseAuthorities(authorities);
   must("authorities", anchors.length > 0, () => "there are no authorities");
-  return { leaf, path: new PathSearch(anchors, intermediates, options.now).from(leaf) };
+  const path = new PathSearch(anchors, intermediates, options.now).from(leaf);
+  // of the issuers' keys this was found out when they verified something
+  publicKeyOf(leaf);
+  return { leaf, path };
 }
 
 /**
@@ -177,12 +180,13 @@ function parseMember(der: Uint8Array, index: number): Certificate {
   }
 }
 
-function publicKeyOf(issuer: Certificate): KeyObject {
+/** The imported key; throws `UNTRUSTED` when it is none, such as a point off its curve. */
+function publicKeyOf(certificate: Certificate): KeyObject {
   try {
-    return issuer.publicKey;
+    return certificate.publicKey;
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    throw refuse("public-key", about(issuer, errorText(error)), error);
+    throw refuse("public-key", about(certificate, errorText(error)), error);
   }
 }
 

@@ -16,6 +16,7 @@ export type CheckName =
   | "validity"
   | "public-key"
   | "critical-extension"
+  | "policy-constraints"
   | "version"
   | "basic-constraints"
   | "path-length"
@@ -42,7 +43,7 @@ export function must(check: CheckName, holds: boolean, detail: () => string): vo
 /**
  * Extensions that validation processes, so that they may be critical. Certificate policies are among them because the
  * initial policy set is "any" and no explicit policy is asked for (RFC 5280 6.1.1 c and e), so that none of them can
- * fail; policy constraints, which could change that, are not, and must be critical (4.2.1.11).
+ * fail; policy constraints, which could change that, are not.
  */
 const PROCESSED: ReadonlySet<string> = new Set([
   Oid.keyUsage,
@@ -67,6 +68,12 @@ export function checkCertificate(certificate: Certificate, now: number, handled:
   const unknown = extensions.find(({ critical, oid }) => critical && !PROCESSED.has(oid) && !handled.has(oid));
   must("critical-extension", unknown === undefined, () =>
     about(certificate, `has the critical extension ${unknown?.oid}`),
+  );
+  // 6.1.4 (i), 6.1.5 (b): policies are not processed; 4.2.1.11 wants this critical, but means it in any case
+  must("policy-constraints", !certificate.requiresPolicy, () => about(certificate, "asks for explicit policies"));
+  // 4.2.1.10: only in a CA certificate
+  must("name-constraints", certificate.nameConstraints === undefined || certificate.isCa, () =>
+    about(certificate, "has name constraints and is no CA"),
   );
 }
 

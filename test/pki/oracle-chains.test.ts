@@ -39,6 +39,7 @@ const ONLY_THEIRS: ReadonlySet<string> = new Set([
   "serial number of 21 bytes",
   "path length without cA",
   "version 1 with extensions",
+  "name constraints in the leaf",
   // it accepts more algorithms and keys
   "SHA-1 with ECDSA",
   "SHA-1 with RSA",
@@ -55,8 +56,9 @@ const ONLY_THEIRS: ReadonlySet<string> = new Set([
   // it asks less of a trust anchor
   "root of version 1",
   "leaf presented as its own authority",
-  // it processes policies
+  // it knows policies, and judges by them only when told to
   "critical policy constraints",
+  "policy constraints that are not critical",
 ]);
 
 function opensslTrusts([[leaf, ...untrusted], authorities]: Case): boolean {

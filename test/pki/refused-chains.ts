@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { bitString, NULL, oid, sequence, unsigned } from "../../src/pki/der-writer.ts";
 import { Oid } from "../../src/pki/oid.ts";
 import { type Case, caWith, der, rsa, three, uri, withUri } from "./chains.ts";
-import { algorithms, cn, ext, makeCa, makeLeaf, NOW, pss, rsaKey, type TestKey, testKey } from "./make.ts";
+import { algorithms, cn, ext, gn, makeCa, makeLeaf, NOW, pss, rsaKey, type TestKey, testKey } from "./make.ts";
 
 const v1 = new Uint8Array(0);
 const past = { notAfter: NOW - 1000 };
@@ -82,6 +82,16 @@ export const REFUSED: Record<string, readonly [check: string, () => Case]> = {
   "critical policy constraints": [
     "critical-extension",
     () => three({ middleAdd: [ext.raw("2.5.29.36", true, sequence(Uint8Array.of(0x80, 1, 0)))] }),
+  ],
+  // 6.1.4 (i): explicit policies are asked for, and the chain has none
+  "policy constraints that are not critical": [
+    "policy-constraints",
+    () => three({ middleAdd: [ext.raw("2.5.29.36", false, sequence(Uint8Array.of(0x80, 1, 0)))] }),
+  ],
+  // 4.2.1.10
+  "name constraints in the leaf": [
+    "name-constraints",
+    () => three({ leafAdd: [ext.nameConstraints([gn.uri("example.org")])] }),
   ],
   // 6.1.3 (a)(1)
   "bad signature of the leaf": ["signature", () => badSignature(0)],
@@ -166,6 +176,10 @@ export const REFUSED: Record<string, readonly [check: string, () => Case]> = {
   "point off the curve, in a signing key": [
     "public-key",
     () => three({ middle: { spki: ecSpki(Uint8Array.from([4, ...new Uint8Array(64).fill(1)])) } }),
+  ],
+  "point off the curve, in the leaf": [
+    "public-key",
+    () => three({ leaf: { spki: ecSpki(Uint8Array.from([4, ...new Uint8Array(64).fill(1)])) } }),
   ],
   // DER
   "trailing bytes after the leaf": ["trailing bytes", () => trailing(0)],
