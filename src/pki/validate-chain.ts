@@ -10,7 +10,7 @@ import { AgentError, errorText } from "../lib/errors.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { sameName } from "./name.ts";
 import { verifySignatureSync } from "./signer.ts";
-import { about, checkCertificate, checkIssuer, must, refuse } from "./validate-checks.ts";
+import { about, checkIssuer, checkLeaf, must, refuse } from "./validate-checks.ts";
 import { checkNameConstraints } from "./validate-names.ts";
 
 /** What `validateChain` needs to know besides the certificates. */
@@ -55,7 +55,7 @@ export function validateChain(
   );
   const [leaf, ...intermediates] = chain.map(parseMember);
   if (leaf === undefined) throw refuse("parse", "the chain is empty");
-  checkCertificate(leaf, options.now, options.handledExtensions ?? new Set());
+  checkLeaf(leaf, options.now, options.handledExtensions ?? new Set());
   options.checkLeaf(leaf);
   const anchors = parseAuthorities(authorities);
   must("authorities", anchors.length > 0, () => "there are no authorities");

@@ -57,7 +57,7 @@ const PROCESSED: ReadonlySet<string> = new Set([
 ]);
 
 /** What every certificate of a path must meet, leaf and trust anchor included. `now` in milliseconds since the epoch. */
-export function checkCertificate(certificate: Certificate, now: number, handled: ReadonlySet<string>): void {
+function checkCertificate(certificate: Certificate, now: number, handled: ReadonlySet<string>): void {
   const { notBefore, notAfter, extensions } = certificate;
   // 6.1.3 (a)(2)
   must("validity", now >= notBefore, () => about(certificate, `is valid only from ${iso(notBefore)}`));
@@ -71,9 +71,14 @@ export function checkCertificate(certificate: Certificate, now: number, handled:
   );
   // 6.1.4 (i), 6.1.5 (b): policies are not processed; 4.2.1.11 wants this critical, but means it in any case
   must("policy-constraints", !certificate.requiresPolicy, () => about(certificate, "asks for explicit policies"));
-  // 4.2.1.10: only in a CA certificate
-  must("name-constraints", certificate.nameConstraints === undefined || certificate.isCa, () =>
-    about(certificate, "has name constraints and is no CA"),
+}
+
+/** What the leaf must meet, whatever it is for. `handled` are critical extensions that the caller handles itself. */
+export function checkLeaf(leaf: Certificate, now: number, handled: ReadonlySet<string>): void {
+  checkCertificate(leaf, now, handled);
+  // 4.2.1.10: only in a CA certificate; of issuers, being a CA is asked below
+  must("name-constraints", leaf.nameConstraints === undefined || leaf.isCa, () =>
+    about(leaf, "has name constraints and is no CA"),
   );
 }
 

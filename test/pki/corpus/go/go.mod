@@ -1,0 +1,3 @@
+module holdfast.test/corpus
+
+go 1.24
