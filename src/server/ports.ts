@@ -29,6 +29,63 @@ export interface X509Issuer {
   }): Promise<IssuedSvid>;
 }
 
+/** A token that was just signed. Times in Unix seconds. */
+export interface IssuedToken {
+  readonly token: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+}
+
+/** Signs JWT-SVIDs. Throws `UNAVAILABLE` while there is no key. */
+export interface JwtIssuer {
+  issueJwtSvid(request: {
+    readonly spiffeId: SpiffeId;
+    /** Not empty. */
+    readonly audience: readonly string[];
+    /** Seconds; 0 for the default. */
+    readonly ttl: number;
+    /** Gives the token an ID of its own. */
+    readonly includeJti: boolean;
+  }): Promise<IssuedToken>;
+}
+
+/** An authority as administrators see it. */
+export interface AuthorityState {
+  readonly authorityId: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly notAfter: number;
+}
+
+/** One authority per status; the newest of the old ones. */
+export interface AuthorityStates {
+  readonly active: AuthorityState | undefined;
+  readonly prepared: AuthorityState | undefined;
+  readonly old: AuthorityState | undefined;
+}
+
+/**
+ * The authorities of one kind, for administrators. A step that the state forbids throws `INVALID_ARGUMENT`, or
+ * `INTERNAL` where SPIRE does, in words for the caller; one that cannot be stored, as the datastore does.
+ */
+export interface AuthorityAdmin {
+  readonly states: AuthorityStates;
+  /** Makes the next authority and publishes it in the bundle. */
+  prepare(): Promise<AuthorityState>;
+  /** Lets the prepared authority sign. */
+  activate(authorityId: string): Promise<AuthorityState>;
+  /** Marks an old authority, so that everything below it is issued anew. */
+  taint(authorityId: string): Promise<AuthorityState>;
+  /** Takes a tainted authority out of the bundle; the state is unknown for one that is not this server's. */
+  revoke(authorityId: string): Promise<AuthorityState | undefined>;
+}
+
+/** All authorities of this server; absent kinds are disabled. */
+export interface LocalAuthorities {
+  readonly x509: AuthorityAdmin;
+  readonly jwt: AuthorityAdmin | undefined;
+  readonly wit: AuthorityAdmin | undefined;
+}
+
 /** Which entries an agent may have. Equal entries are one object from call to call, so that encodings can be kept by identity. */
 export interface AuthorizedEntries {
   /** All that the agent is authorized for, including what this process committed just before. */

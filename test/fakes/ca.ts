@@ -1,9 +1,8 @@
 /** A CA over a real datastore, with a fake clock and repeatable randomness. */
 import { silentLogger } from "../../src/lib/log.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { CaManager } from "../../src/server/ca/manager.ts";
+import { CaManager, type CaManagerDeps } from "../../src/server/ca/manager.ts";
 import { MemoryKeyManager } from "../../src/server/ca/memory-key-manager.ts";
-import type { X509AuthoritiesDeps } from "../../src/server/ca/x509-authorities.ts";
 import { TD } from "./entries.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { tempDataStore } from "./temp-datastore.ts";
@@ -23,8 +22,8 @@ export function seededRandom(seed = 1): Random {
 
 /** What a `CaManager` needs: a temporary datastore, keys in memory, a CA of a day. */
 export async function caDeps(
-  change: Partial<X509AuthoritiesDeps> = {},
-): Promise<X509AuthoritiesDeps & { readonly clock: FakeClock }> {
+  change: Partial<CaManagerDeps> = {},
+): Promise<CaManagerDeps & { readonly clock: FakeClock }> {
   const clock = new FakeClock();
   const { store } = await tempDataStore(clock);
   const subject = { country: ["US"], organization: ["SPIFFE"], commonName: "" };
@@ -42,10 +41,15 @@ export async function caDeps(
 
 /** A manager with its first authority. */
 export async function readyCa(
-  change: Partial<X509AuthoritiesDeps> = {},
+  change: Partial<CaManagerDeps> = {},
 ): Promise<{ readonly ca: CaManager; readonly deps: Awaited<ReturnType<typeof caDeps>> }> {
   const deps = await caDeps(change);
   const ca = new CaManager(deps);
   await ca.initialize();
   return { ca, deps };
+}
+
+/** Activates the CA that is prepared. */
+export function activateNext({ x509 }: CaManager): ReturnType<typeof x509.activate> {
+  return x509.activate(x509.states.prepared?.authorityId ?? "none");
 }

@@ -20,7 +20,8 @@ import { createCsr } from "../../src/pki/csr.ts";
 import { generateKey, pkcs8Of, spkiOf } from "../../src/pki/keys.ts";
 import { pemEncode } from "../../src/pki/pem.ts";
 import { SvidIssuer } from "../../src/server/ca/issuer.ts";
-import { CaManager } from "../../src/server/ca/manager.ts";
+import { JwtSvidIssuer } from "../../src/server/ca/jwt-issuer.ts";
+import { CaManager, type CaManagerDeps } from "../../src/server/ca/manager.ts";
 import { MemoryKeyManager } from "../../src/server/ca/memory-key-manager.ts";
 import { openSqliteDataStore } from "../../src/server/datastore/sqlite/datastore.ts";
 import { AuthorizedEntries } from "../../src/server/entries/authorized-entries.ts";
@@ -60,6 +61,7 @@ export interface TestServerOptions {
   readonly options?: Partial<ServerOptions>;
   readonly attestors?: readonly ServerNodeAttestor[];
   readonly deps?: Partial<ServerDeps>;
+  readonly ca?: Partial<CaManagerDeps>;
 }
 
 /** Starts a server; it stops when the test ends. Its clock stands still unless it is told to move. */
@@ -79,10 +81,15 @@ export async function startServer(given: TestServerOptions = {}) {
     log,
     profile: { trustDomain: TD, subject, ttlMs: 7 * day },
     keyType: "ec-p256",
+    jwtKeyType: "ec-p256",
+    ...given.ca,
   });
   await ca.initialize();
+  const jwtIssuer =
+    ca.jwt &&
+    new JwtSvidIssuer({ active: ca.jwt.active, clock, random: systemRandom, trustDomain: TD, jwtSvidTtlMs: 300_000 });
   const issuer = new SvidIssuer({
-    active: ca.active,
+    active: ca.x509.active,
     clock,
     random: systemRandom,
     trustDomain: TD,
@@ -108,6 +115,7 @@ export async function startServer(given: TestServerOptions = {}) {
       metrics: noMetrics,
       datastore: store,
       issuer,
+      ...(jwtIssuer !== undefined && { jwtIssuer }),
       caHealth: () => ca.health(),
       svid: ownSvid,
       index,

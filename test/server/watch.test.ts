@@ -43,7 +43,7 @@ describe("an agent that watches", () => {
   test("is told of a change of the bundle", async () => {
     const server = await startServer();
     const { next, first } = await watching(server);
-    await server.ca.prepareNext();
+    await server.ca.x509.prepare();
     const told = await next();
     expect(told?.bundleRevision).toBeGreaterThan(first.bundleRevision);
     expect(told?.entriesRevision).toBe(first.entriesRevision);
@@ -117,7 +117,7 @@ describe("an agent that watches", () => {
         }),
     );
     expect(streams).toHaveLength(36);
-    await server.ca.prepareNext();
+    await server.ca.x509.prepare();
     for (const stream of streams) expect(await stream.next()).toMatchObject({ spreadMs: 1_000 });
     // What concerns one is told without.
     await server.store.entries.create(entry("a", { parentId: agents[0]?.agentId ?? id("/x") }));

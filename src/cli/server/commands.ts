@@ -33,7 +33,6 @@ export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
   ["bundle", "set"],
   ["bundle", "delete"],
   ["bundle", "count"],
-  ["jwt"],
   ["localauthority"],
   ["upstreamauthority"],
   ["federation"],
@@ -195,5 +194,27 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
       ...ADMIN,
     ],
     load: () => import("./x509-mint.ts"),
+  },
+  {
+    path: ["jwt", "mint"],
+    summary: "sign a JWT-SVID without an entry",
+    description: "Has the server sign a token and prints it; nothing is registered.",
+    options: [
+      { name: "spiffeID", value: "id", description: "The SPIFFE ID to sign for." },
+      { name: "audience", value: "name", repeat: true, description: "Who the token is for." },
+      {
+        name: "ttl",
+        value: "duration",
+        description: "Its lifetime, such as 5m.",
+        default: "the server's JWT-SVID TTL",
+      },
+      {
+        name: "write",
+        value: "file",
+        description: "Writes the token there, for its owner alone, instead of printing.",
+      },
+      ...ADMIN,
+    ],
+    load: () => import("./jwt-mint.ts"),
   },
 ];

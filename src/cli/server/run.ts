@@ -4,6 +4,7 @@ import { systemRandom } from "../../lib/random.ts";
 import { runTasks } from "../../lib/tasks.ts";
 import { DiskKeyManager } from "../../server/ca/disk-key-manager.ts";
 import { SvidIssuer } from "../../server/ca/issuer.ts";
+import { JwtSvidIssuer, type JwtSvidIssuerDeps } from "../../server/ca/jwt-issuer.ts";
 import { CaManager } from "../../server/ca/manager.ts";
 import { MemoryKeyManager } from "../../server/ca/memory-key-manager.ts";
 import { ServerSvid } from "../../server/ca/server-svid.ts";
@@ -50,11 +51,12 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
     log: caLog,
     profile: { trustDomain, subject: config.caSubject, ttlMs: config.caTtlMs },
     keyType: config.caKeyType,
+    ...(config.disableJwtSvids ? {} : { jwtKeyType: config.jwtKeyType }),
   });
   await ca.initialize();
-  registerServerMetrics(metrics, { clock, active: ca.active }, { version: packageVersion(), trustDomain });
+  registerServerMetrics(metrics, { clock, active: ca.x509.active }, { version: packageVersion(), trustDomain });
   const issuer = new SvidIssuer({
-    active: ca.active,
+    active: ca.x509.active,
     clock,
     random,
     trustDomain,
@@ -62,9 +64,10 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
     agentTtlMs: config.agentTtlMs,
     metrics,
   });
+  const jwtIssuer = makeJwtIssuer(config, ca, { clock, random, metrics });
   const ownSvid = new ServerSvid({
     issuer,
-    active: ca.active,
+    active: ca.x509.active,
     clock,
     random,
     log: log.named("svid_rotator"),
@@ -87,6 +90,7 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
       metrics,
       datastore,
       issuer,
+      ...(jwtIssuer !== undefined && { jwtIssuer }),
       caHealth: () => ca.health(),
       svid: ownSvid.svid,
       index,
@@ -112,6 +116,17 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
     index: (signal) => index.run(signal),
     server: (signal) => server.run(signal),
   });
+}
+
+function makeJwtIssuer(
+  config: ServerConfig,
+  { jwt }: CaManager,
+  parts: Pick<JwtSvidIssuerDeps, "clock" | "random" | "metrics">,
+): JwtSvidIssuer | undefined {
+  if (jwt === undefined) return undefined;
+  const { trustDomain, defaultJwtSvidTtlMs: jwtSvidTtlMs, jwtIssuer } = config;
+  const issuer = jwtIssuer === undefined ? {} : { issuer: jwtIssuer };
+  return new JwtSvidIssuer({ ...parts, active: jwt.active, trustDomain, jwtSvidTtlMs, ...issuer });
 }
 
 function serverOptions(config: ServerConfig, fileLimit: number): ServerOptions {

@@ -1,21 +1,18 @@
 /** `x509 mint`: a key made here, a certificate signed by the server, without an entry. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { parseDuration } from "../../config/duration.ts";
 import { BundleService } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
 import { SVIDService } from "../../gen/spire/api/server/svid/v1/svid.ts";
 import { createCsr } from "../../pki/csr.ts";
 import { generateKey, pkcs8Of } from "../../pki/keys.ts";
 import { pemEncode } from "../../pki/pem.ts";
-import { type CliContext, type CommandRun, type OptionValues, required, text, texts, UsageError } from "../command.ts";
+import { type CommandRun, required, text, texts } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { replaceFile } from "../replace-file.ts";
 import { call } from "../rpc-client.ts";
 import { spiffeIdFromText } from "../wire.ts";
 import { deadline, withServer } from "./admin.ts";
-
-/** The server may have a clock of its own, and counts from a whole second. */
-const CLOCK_SKEW_SECONDS = 30;
+import { ttlSeconds, warnIfCapped } from "./mint-ttl.ts";
 
 export const run: CommandRun = async (options, context) => {
   outputFormat(options);
@@ -28,7 +25,7 @@ export const run: CommandRun = async (options, context) => {
     if (response.svid === undefined) throw new Error("the server sent no SVID");
     return response.svid;
   });
-  warnIfCapped(Number(svid.expiresAt), context.clock.now() / 1000 + ttl, ttl, context);
+  warnIfCapped("X509-SVID", Number(svid.expiresAt), ttl, context);
   const bundle = await withServer(options, context, (client) =>
     call(client, BundleService.getBundle, { outputMask: undefined }, deadline(context)),
   );
@@ -58,18 +55,3 @@ export const run: CommandRun = async (options, context) => {
   print(options, context, json, () => context.out(`X509-SVID:\n${chain}\nPrivate key:\n${key}\nRoot CAs:\n${roots}\n`));
   return 0;
 };
-
-/** Says that the certificate ends before it was asked to: the CA's own end caps it. All in seconds. */
-function warnIfCapped(expiresAt: number, asked: number, ttl: number, context: CliContext): void {
-  if (ttl === 0 || expiresAt > asked - CLOCK_SKEW_SECONDS) return;
-  const text = new Date(expiresAt * 1000).toISOString().replace(".000Z", "Z");
-  context.err(`X509-SVID lifetime was capped shorter than specified ttl; expires "${text}"\n`);
-}
-
-function ttlSeconds(options: OptionValues): number {
-  const given = text(options, "ttl");
-  if (given === "") return 0;
-  const ms = parseDuration(given);
-  if (ms === undefined || ms < 0) throw new UsageError('-ttl takes a duration such as "1h"');
-  return Math.ceil(ms / 1000);
-}

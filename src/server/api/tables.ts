@@ -10,6 +10,7 @@ import { type EntryServiceDeps, entryMethods } from "./entry.ts";
 import { federatedBundleMethods } from "./federated-bundle.ts";
 import { type HealthServiceDeps, healthMethods } from "./health.ts";
 import { type JoinTokenDeps, joinTokenMethods } from "./join-token.ts";
+import { type JwtSvidServiceDeps, jwtSvidMethods } from "./jwt-svid.ts";
 import { nodeMethods } from "./nodes.ts";
 import { agentSelfMethods, type RenewDeps } from "./renew.ts";
 import { type SvidServiceDeps, svidMethods } from "./svid.ts";
@@ -23,6 +24,7 @@ export type Services = AgentAdminDeps &
   EntryServiceDeps &
   HealthServiceDeps &
   JoinTokenDeps &
+  JwtSvidServiceDeps &
   RenewDeps &
   SvidServiceDeps &
   SyncServiceDeps &
@@ -42,6 +44,7 @@ export function tables(services: Services): {
     ...entryMethods(services),
     ...syncMethods(services),
     ...svidMethods(services),
+    ...jwtSvidMethods(services),
     ...bundleMethods(services),
     ...federatedBundleMethods(services),
     ...watchMethods(services),

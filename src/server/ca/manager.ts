@@ -1,26 +1,29 @@
-/** Keeps the server's CA alive: prepares the next authority, lets it take over in time, and tidies the bundle. */
-import type { Clock } from "../../lib/clock.ts";
+/** Keeps the server's authorities alive: prepares the next ones, lets them take over in time, and tidies the bundle. */
 import { errorText } from "../../lib/errors.ts";
-import type { Logger } from "../../lib/log.ts";
 import { isAbort, type Runnable } from "../../lib/tasks.ts";
-import type { Watchable } from "../../lib/watchable.ts";
-import type { TrustDomain } from "../../spiffe/id.ts";
+import type { KeyType } from "../../pki/keys.ts";
 import type { DataStore } from "../datastore/datastore.ts";
+import { Authorities } from "./authorities.ts";
 import type { X509Authority } from "./authority.ts";
 import { prunedBundle } from "./bundle-pruning.ts";
-import {
-  type AuthorityState,
-  type AuthorityStates,
-  X509Authorities,
-  type X509AuthoritiesDeps,
-} from "./x509-authorities.ts";
+import type { KeyJournalEntry, X509JournalEntry } from "./journal.ts";
+import { JournalBook } from "./journal-book.ts";
+import { keyKind, type SigningKey } from "./signing-key.ts";
+import { requireTrustDomain, type X509KindDeps, x509Kind } from "./x509-kind.ts";
+
+/** What the manager needs. */
+export interface CaManagerDeps extends X509KindDeps {
+  readonly store: Pick<DataStore, "name" | "bundles" | "caJournal" | "transaction">;
+  /** Type of the keys that sign JWT-SVIDs; absent: there are none. */
+  readonly jwtKeyType?: KeyType;
+  /** Type of the keys that sign WIT-SVIDs; absent: there are none. */
+  readonly witKeyType?: KeyType;
+}
 
 const TICK_MS = 10_000;
 const PRUNE_MS = 6 * 60 * 60 * 1_000;
 /** Rotations that may fail in a row before the server calls itself unhealthy. */
 const MAX_FAILURES = 10;
-/** Most steps at a time: prepare, activate, prepare again after a long sleep. */
-const MAX_STEPS = 4;
 
 /** Whether the CA does its work; `detail` says why not. */
 export interface CaHealth {
@@ -28,46 +31,61 @@ export interface CaHealth {
   readonly detail: string;
 }
 
-/** `initialize` before anything is to be signed; `run` keeps the authority fresh. */
+/** One kind of authorities, under the name that messages have for one of them. */
+interface Rotated {
+  readonly name: string;
+  readonly authorities: Pick<Authorities<SigningKey | X509Authority, never>, "active" | "load" | "rotate">;
+  failures: number;
+}
+
+/** `initialize` before anything is to be signed; `run` keeps the authorities fresh. */
 export class CaManager implements Runnable {
-  readonly #store: Pick<DataStore, "transaction">;
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #trustDomain: TrustDomain;
-  readonly #x509: X509Authorities;
+  readonly x509: Authorities<X509Authority, X509JournalEntry>;
+  /** `undefined` where JWT-SVIDs are disabled. */
+  readonly jwt: Authorities<SigningKey, KeyJournalEntry> | undefined;
+  /** `undefined` where WIT-SVIDs are disabled. */
+  readonly wit: Authorities<SigningKey, KeyJournalEntry> | undefined;
+  readonly #deps: CaManagerDeps;
+  readonly #book: JournalBook;
+  /** In the order in which they are rotated: without a CA there is nothing to sign for. */
+  readonly #rotated: readonly Rotated[];
   #ready: Promise<void> | undefined;
-  #busy: Promise<unknown> = Promise.resolve();
-  #failures = 0;
   #pruneAt = 0;
 
-  constructor(deps: X509AuthoritiesDeps) {
-    this.#store = deps.store;
-    this.#clock = deps.clock;
-    this.#log = deps.log;
-    this.#trustDomain = deps.profile.trustDomain;
-    this.#x509 = new X509Authorities(deps);
-  }
-
-  /** The authority that signs; `undefined` before `initialize`. */
-  get active(): Watchable<X509Authority | undefined> {
-    return this.#x509.active;
-  }
-
-  /** The authorities as administrators see them. */
-  get states(): AuthorityStates {
-    return this.#x509.states;
+  constructor(deps: CaManagerDeps) {
+    const { trustDomain, ttlMs } = deps.profile;
+    this.#deps = deps;
+    this.#book = new JournalBook(deps.store);
+    const parts = { ...deps, book: this.#book, trustDomain };
+    const keysOf = (which: "jwt" | "wit", keyType: KeyType | undefined) =>
+      keyType && new Authorities(parts, keyKind(which, { random: deps.random, trustDomain, ttlMs, keyType }));
+    this.x509 = new Authorities(parts, x509Kind(deps));
+    this.jwt = keysOf("jwt", deps.jwtKeyType);
+    this.wit = keysOf("wit", deps.witKeyType);
+    this.#rotated = [
+      { name: "X509 CA", authorities: this.x509, failures: 0 },
+      ...(this.jwt === undefined ? [] : [{ name: "JWT key", authorities: this.jwt, failures: 0 }]),
+      ...(this.wit === undefined ? [] : [{ name: "WIT key", authorities: this.wit, failures: 0 }]),
+    ];
   }
 
   /**
    * Goes on with the authorities of the last run, or makes the first. Throws `DATA_LOSS` when what was stored of them
-   * is damaged, and whatever keeps the first authority from being made.
+   * is damaged, `FAILED_PRECONDITION` when it is another trust domain's, and whatever keeps the first authority of a
+   * kind from being made.
    */
   initialize(): Promise<void> {
-    this.#ready ??= this.#exclusive(async () => {
-      await this.#x509.load();
-      await this.#rotate();
-    });
+    this.#ready ??= this.#initialize();
     return this.#ready;
+  }
+
+  async #initialize(): Promise<void> {
+    await this.#book.load();
+    requireTrustDomain(this.#book.journal.x509, this.#deps.profile.trustDomain, this.#book.place);
+    for (const { authorities } of this.#rotated) {
+      await authorities.load();
+      await authorities.rotate();
+    }
   }
 
   /** Looks every ten seconds at what is due. Failures are logged and tried again. */
@@ -76,77 +94,54 @@ export class CaManager implements Runnable {
     try {
       for (;;) {
         await this.#prune();
-        await this.#clock.sleep(TICK_MS, signal);
-        await this.#tick();
+        await this.#deps.clock.sleep(TICK_MS, signal);
+        for (const rotated of this.#rotated) await this.#tick(rotated);
       }
     } catch (error) {
       if (!isAbort(error, signal)) throw error;
     }
   }
 
-  /** Prepares an authority now, in the place of one that is prepared already. */
-  prepareNext(): Promise<AuthorityState> {
-    return this.#exclusive(() => this.#x509.prepare());
-  }
-
-  /** Lets the prepared authority sign now. Throws `FAILED_PRECONDITION` when there is none. */
-  activateNext(): Promise<AuthorityState> {
-    return this.#exclusive(() => this.#x509.activate());
-  }
-
-  /** Whether there is a usable authority and rotations succeed. */
+  /** Whether there are usable authorities and rotations succeed. */
   health(): CaHealth {
-    const active = this.#x509.active.value;
-    if (active === undefined) return { ok: false, detail: "there is no X509 CA yet" };
-    if (this.#clock.now() >= active.notAfter) return { ok: false, detail: "the X509 CA has expired" };
-    if (this.#failures > MAX_FAILURES) {
-      return { ok: false, detail: `the X509 CA could not be rotated ${this.#failures} times in a row` };
+    for (const { name, authorities, failures } of this.#rotated) {
+      const active = authorities.active.value;
+      if (active === undefined) return { ok: false, detail: `there is no ${name} yet` };
+      if (this.#deps.clock.now() >= active.notAfter) return { ok: false, detail: `the ${name} has expired` };
+      if (failures > MAX_FAILURES) {
+        return { ok: false, detail: `the ${name} could not be rotated ${failures} times in a row` };
+      }
     }
     return { ok: true, detail: "" };
   }
 
-  async #tick(): Promise<void> {
+  async #tick(rotated: Rotated): Promise<void> {
     try {
-      await this.#exclusive(() => this.#rotate());
-      this.#failures = 0;
+      await rotated.authorities.rotate();
+      rotated.failures = 0;
     } catch (error) {
-      this.#failures++;
-      this.#log.error("Could not rotate the X509 CA; trying again", { error: errorText(error) });
-    }
-  }
-
-  /** Takes all steps that are due. */
-  async #rotate(): Promise<void> {
-    for (let steps = 0; steps < MAX_STEPS; steps++) {
-      const step = this.#x509.step(this.#clock.now());
-      if (step === "wait") return;
-      if (step === "prepare") await this.#x509.prepare();
-      else await this.#x509.activate();
+      rotated.failures++;
+      this.#deps.log.error(`Could not rotate the ${rotated.name}; trying again`, { error: errorText(error) });
     }
   }
 
   async #prune(): Promise<void> {
-    const now = this.#clock.monotonic();
+    const { clock, log, store } = this.#deps;
+    const { trustDomain } = this.#deps.profile;
+    const now = clock.monotonic();
     if (now < this.#pruneAt) return;
     this.#pruneAt = now + PRUNE_MS;
     try {
-      await this.#store.transaction(async (tx) => {
-        const bundle = await tx.bundles.get(this.#trustDomain);
+      await store.transaction(async (tx) => {
+        const bundle = await tx.bundles.get(trustDomain);
         if (bundle === undefined) return;
-        const pruned = prunedBundle(bundle, this.#clock.now());
+        const pruned = prunedBundle(bundle, clock.now());
         if (pruned === bundle) return;
         await tx.bundles.set(pruned);
-        this.#log.info("Expired authorities were removed from the bundle", { trust_domain_id: this.#trustDomain });
+        log.info("Expired authorities were removed from the bundle", { trust_domain_id: trustDomain });
       });
     } catch (error) {
-      this.#log.error("Could not prune the bundle; trying again later", { error: errorText(error) });
+      log.error("Could not prune the bundle; trying again later", { error: errorText(error) });
     }
-  }
-
-  /** One step at a time, whoever asks. */
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#busy.then(work);
-    this.#busy = result.catch(() => {});
-    return result;
   }
 }

@@ -65,7 +65,7 @@ describe("the trust domain's bundle", () => {
     };
     const bundle = await call(server.admin, BundleService.appendBundle, request);
     expect(bundle.x509Authorities.map(({ tainted }) => tainted)).toEqual([false, false]);
-    expect(bundle.jwtAuthorities).toMatchObject([{ keyId: "k", expiresAt: 5n, tainted: false }]);
+    expect(bundle.jwtAuthorities).toMatchObject([{ tainted: false }, { keyId: "k", expiresAt: 5n, tainted: false }]);
     const empty = { x509Authorities: [], jwtAuthorities: [], witAuthorities: [], ...WHOLE };
     const refused = async (change: object): Promise<string> => {
       const error = await failure(call(server.admin, BundleService.appendBundle, { ...empty, ...change }));

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { BundleService } from "../../../src/gen/spire/api/server/bundle/v1/bundle.ts";
 import { SVIDService } from "../../../src/gen/spire/api/server/svid/v1/svid.ts";
 import type { X509SVID } from "../../../src/gen/spire/api/types/x509svid.ts";
 import { GrpcCode } from "../../../src/lib/grpc-status.ts";
@@ -7,7 +8,7 @@ import { createCsr } from "../../../src/pki/csr.ts";
 import { generateKey, spkiOf } from "../../../src/pki/keys.ts";
 import { validateX509Svid } from "../../../src/pki/validate.ts";
 import { entry, id, TD } from "../../fakes/entries.ts";
-import { call, failure, newAgent, startServer, type TestServer } from "../harness.ts";
+import { call, failure, mintSvid, newAgent, startServer, type TestServer } from "../harness.ts";
 
 type CsrOptions = Omit<Parameters<typeof createCsr>[0], "privateKey">;
 
@@ -167,8 +168,10 @@ describe("minting", () => {
 
 test("what is not built says so, to those who might call it", async () => {
   const server = await startServer();
-  const { client } = await newAgent(server);
-  const jwt = { entryId: "a", audience: ["b"] };
-  expect((await failure(call(client, SVIDService.newJwtsvid, jwt))).code).toBe(GrpcCode.UNIMPLEMENTED);
-  expect((await failure(call(server.admin, SVIDService.newJwtsvid, jwt))).code).toBe(GrpcCode.PERMISSION_DENIED);
+  const publish = { jwtAuthority: undefined };
+  await server.store.entries.create(entry("d", { spiffeId: id("/downstream"), downstream: true }));
+  const client = await server.connect(await mintSvid(server, id("/downstream")));
+  const { publishJwtAuthority } = BundleService;
+  expect((await failure(call(client, publishJwtAuthority, publish))).code).toBe(GrpcCode.UNIMPLEMENTED);
+  expect((await failure(call(server.admin, publishJwtAuthority, publish))).code).toBe(GrpcCode.PERMISSION_DENIED);
 });

@@ -8,7 +8,7 @@ import { validateX509Svid } from "../../../src/pki/validate.ts";
 import { SvidIssuer } from "../../../src/server/ca/issuer.ts";
 import { ServerSvid } from "../../../src/server/ca/server-svid.ts";
 import { parseSpiffeId } from "../../../src/spiffe/id.ts";
-import { readyCa, seededRandom } from "../../fakes/ca.ts";
+import { activateNext, readyCa, seededRandom } from "../../fakes/ca.ts";
 import { id, TD } from "../../fakes/entries.ts";
 
 const HOUR = 60 * 60 * 1000;
@@ -17,7 +17,7 @@ const AGENT = id("/spire/agent/test/one");
 async function issuing(keyType: KeyType = "ec-p256") {
   const { ca, deps } = await readyCa({ keyType });
   const issuer = new SvidIssuer({
-    active: ca.active,
+    active: ca.x509.active,
     clock: deps.clock,
     random: seededRandom(),
     trustDomain: TD,
@@ -25,7 +25,7 @@ async function issuing(keyType: KeyType = "ec-p256") {
     agentTtlMs: 8 * HOUR,
   });
   const spki = spkiOf(await generateKey("ec-p256"));
-  const roots = [ca.active.value!.ca.certificate];
+  const roots = [ca.x509.active.value!.ca.certificate];
   return { ca, deps, issuer, spki, roots, clock: deps.clock };
 }
 
@@ -59,7 +59,7 @@ describe("an issued SVID", () => {
     const { issuer, spki, clock, ca, roots } = await issuing();
     await clock.advance(20 * HOUR);
     const issued = await issuer.issueWorkloadSvid({ spiffeId: id("/w"), spki, dnsNames: [], ttl: 100 * 3600 });
-    expect(issued.notAfter).toBe(ca.active.value!.notAfter);
+    expect(issued.notAfter).toBe(ca.x509.active.value!.notAfter);
     expect(() => validateX509Svid(issued.chain, roots, { now: issued.notAfter + 1000 })).toThrow();
   });
 
@@ -75,13 +75,13 @@ describe("an issued SVID", () => {
 
   test("is by the authority that is active at the moment", async () => {
     const { issuer, spki, ca, clock, roots } = await issuing();
-    await ca.prepareNext();
+    await ca.x509.prepare();
     const before = await issuer.issueServerSvid({ spki });
-    await ca.activateNext();
+    await activateNext(ca);
     const after = await issuer.issueServerSvid({ spki });
     expect(before.authorityId).not.toBe(after.authorityId);
     expect(() => validateX509Svid(after.chain, roots, { now: clock.now() })).toThrow();
-    validateX509Svid(after.chain, [ca.active.value!.ca.certificate], { now: clock.now() });
+    validateX509Svid(after.chain, [ca.x509.active.value!.ca.certificate], { now: clock.now() });
     validateX509Svid(before.chain, roots, { now: clock.now() });
   });
 });
@@ -130,7 +130,7 @@ describe("the server's own SVID", { timeout: 60_000 }, () => {
     const { ca, issuer, clock, deps } = await issuing();
     const own = new ServerSvid({
       issuer,
-      active: ca.active,
+      active: ca.x509.active,
       clock,
       random: deps.random,
       log: silentLogger,
@@ -149,12 +149,12 @@ describe("the server's own SVID", { timeout: 60_000 }, () => {
     const second = own.svid.value!;
     expect(second.notAfter).toBeGreaterThan(first.notAfter);
     expect(spkiOf(second.privateKey)).not.toEqual(spkiOf(first.privateKey));
-    await ca.prepareNext();
-    await ca.activateNext();
+    await ca.x509.prepare();
+    await activateNext(ca);
     await clock.advance(5_000);
     const third = own.svid.value!;
     expect(third).not.toBe(second);
-    validateX509Svid(third.chain, [ca.active.value!.ca.certificate], { now: clock.now() });
+    validateX509Svid(third.chain, [ca.x509.active.value!.ca.certificate], { now: clock.now() });
     controller.abort();
     await done;
   });
@@ -168,7 +168,7 @@ describe("the server's own SVID", { timeout: 60_000 }, () => {
     };
     const own = new ServerSvid({
       issuer: failing,
-      active: ca.active,
+      active: ca.x509.active,
       clock,
       random: deps.random,
       log: silentLogger,

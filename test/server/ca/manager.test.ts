@@ -8,11 +8,10 @@ import type { KeyType } from "../../../src/pki/keys.ts";
 import { DiskKeyManager } from "../../../src/server/ca/disk-key-manager.ts";
 import { decodeJournal } from "../../../src/server/ca/journal.ts";
 import type { KeyManager } from "../../../src/server/ca/key-manager.ts";
-import { CaManager } from "../../../src/server/ca/manager.ts";
+import { CaManager, type CaManagerDeps } from "../../../src/server/ca/manager.ts";
 import { MemoryKeyManager } from "../../../src/server/ca/memory-key-manager.ts";
-import type { X509AuthoritiesDeps } from "../../../src/server/ca/x509-authorities.ts";
 import { parseTrustDomain } from "../../../src/spiffe/id.ts";
-import { caDeps, readyCa, seededRandom } from "../../fakes/ca.ts";
+import { activateNext, caDeps, readyCa, seededRandom } from "../../fakes/ca.ts";
 import { bundle, TD } from "../../fakes/entries.ts";
 import type { FakeClock } from "../../fakes/fake-clock.ts";
 import { tempFolder } from "../../fakes/temp-datastore.ts";
@@ -21,14 +20,14 @@ const HOUR = 60 * 60 * 1000;
 type Deps = Awaited<ReturnType<typeof caDeps>>;
 
 /** The certificates in the stored bundle, as hex of their subject key identifiers. */
-async function published(deps: Pick<X509AuthoritiesDeps, "store">): Promise<string[]> {
+async function published(deps: Pick<CaManagerDeps, "store">): Promise<string[]> {
   const stored = await deps.store.bundles.get(TD);
   return (stored?.x509Authorities ?? []).map((authority) =>
     Buffer.from(parseCertificate(authority.certificate).subjectKeyId ?? []).toString("hex"),
   );
 }
 
-async function journal(deps: Pick<X509AuthoritiesDeps, "store">): Promise<string[]> {
+async function journal(deps: Pick<CaManagerDeps, "store">): Promise<string[]> {
   const data = await deps.store.caJournal.load();
   return data === undefined ? [] : decodeJournal(data, "test").x509.map((entry) => `${entry.slot} ${entry.status}`);
 }
@@ -52,7 +51,7 @@ async function hours(clock: FakeClock, count: number): Promise<void> {
 describe("the first run", () => {
   test("makes, publishes and activates an authority before anything else", async () => {
     const { ca, deps } = await readyCa();
-    const active = ca.active.value;
+    const active = ca.x509.active.value;
     expect(active).toMatchObject({ slot: "A", issuedAt: deps.clock.now(), notAfter: deps.clock.now() + 24 * HOUR });
     expect(await published(deps)).toEqual([active?.authorityId]);
     expect(await journal(deps)).toEqual(["A active"]);
@@ -69,7 +68,7 @@ describe("the first run", () => {
     async (keyType) => {
       const { ca } = await readyCa({ keyType });
       const algorithm = { "ec-p256": "ecdsa-sha256", "ec-p384": "ecdsa-sha384" }[keyType as "ec-p256"] ?? "rsa-sha256";
-      expect(ca.active.value?.ca.signer.algorithm).toBe(algorithm);
+      expect(ca.x509.active.value?.ca.signer.algorithm).toBe(algorithm);
     },
   );
 
@@ -95,24 +94,24 @@ describe("a life of three days", { timeout: 60_000 }, () => {
     const { ca, deps } = await readyCa();
     const { clock } = deps;
     await running(ca, clock);
-    const first = ca.active.value!.authorityId;
+    const first = ca.x509.active.value!.authorityId;
     await hours(clock, 12);
-    expect(ca.states.prepared).toBeUndefined();
+    expect(ca.x509.states.prepared).toBeUndefined();
     await clock.advance(10_000);
-    const second = ca.states.prepared!.authorityId;
-    expect(ca.active.value?.authorityId).toBe(first);
+    const second = ca.x509.states.prepared!.authorityId;
+    expect(ca.x509.active.value?.authorityId).toBe(first);
     expect(await published(deps)).toEqual([first, second]);
     expect(await journal(deps)).toEqual(["A active", "B prepared"]);
     await hours(clock, 8);
-    expect(ca.active.value?.authorityId).toBe(second);
-    expect(ca.states).toMatchObject({
+    expect(ca.x509.active.value?.authorityId).toBe(second);
+    expect(ca.x509.states).toMatchObject({
       active: { authorityId: second },
       prepared: undefined,
       old: { authorityId: first },
     });
     expect(await journal(deps)).toEqual(["A old", "B active"]);
     await hours(clock, 5);
-    const third = ca.states.prepared!.authorityId;
+    const third = ca.x509.states.prepared!.authorityId;
     expect(await published(deps)).toEqual([first, second, third]);
     expect(await journal(deps)).toEqual(["A old", "B active", "A prepared"]);
     // The first ended at 24 h, and was kept until 48 h; the look at 54 h takes it out.
@@ -120,7 +119,7 @@ describe("a life of three days", { timeout: 60_000 }, () => {
     expect(await published(deps)).toContain(first);
     await hours(clock, 8);
     expect(await published(deps)).not.toContain(first);
-    expect(await published(deps)).toContain(ca.active.value!.authorityId);
+    expect(await published(deps)).toContain(ca.x509.active.value!.authorityId);
   });
 
   test("the sequence of the bundle grows with each change only", async () => {
@@ -137,10 +136,10 @@ describe("a life of three days", { timeout: 60_000 }, () => {
   test("watchers see each authority that takes over", async () => {
     const { ca, deps } = await readyCa();
     const seen: (string | undefined)[] = [];
-    ca.active.subscribe((authority) => seen.push(authority?.authorityId));
-    const { authorityId } = await ca.prepareNext();
+    ca.x509.active.subscribe((authority) => seen.push(authority?.authorityId));
+    const { authorityId } = await ca.x509.prepare();
     expect(seen).toEqual([]);
-    await ca.activateNext();
+    await activateNext(ca);
     expect(seen).toEqual([authorityId]);
     expect(deps.clock.sleepers).toBe(0);
   });
@@ -149,32 +148,28 @@ describe("a life of three days", { timeout: 60_000 }, () => {
 describe("by hand", () => {
   test("prepare replaces what is prepared, and activate needs it", async () => {
     const { ca, deps } = await readyCa();
-    await expect(ca.activateNext()).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
-    await ca.prepareNext();
-    const { authorityId } = await ca.prepareNext();
-    expect(ca.states.prepared?.authorityId).toBe(authorityId);
+    await expect(activateNext(ca)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await ca.x509.prepare();
+    const { authorityId } = await ca.x509.prepare();
+    expect(ca.x509.states.prepared?.authorityId).toBe(authorityId);
     expect(await journal(deps)).toEqual(["A active", "B old", "B prepared"]);
     expect(await published(deps)).toHaveLength(3);
-    expect((await ca.activateNext()).authorityId).toBe(authorityId);
-    expect(ca.active.value?.slot).toBe("B");
-    expect((await ca.prepareNext()).authorityId).not.toBe(authorityId);
+    expect((await activateNext(ca)).authorityId).toBe(authorityId);
+    expect(ca.x509.active.value?.slot).toBe("B");
+    expect((await ca.x509.prepare()).authorityId).not.toBe(authorityId);
   });
 
   test("steps asked for at once are taken one after the other", async () => {
     const { ca, deps } = await readyCa();
-    const outcomes = await Promise.allSettled([
-      ca.prepareNext(),
-      ca.activateNext(),
-      ca.activateNext(),
-      ca.prepareNext(),
-    ]);
-    expect(outcomes.map((outcome) => outcome.status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+    await ca.x509.prepare();
+    const outcomes = await Promise.allSettled([activateNext(ca), activateNext(ca), ca.x509.prepare()]);
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
     expect(await journal(deps)).toEqual(["A old", "B active", "A prepared"]);
   });
 
   test("the journal keeps ten", async () => {
     const { ca, deps } = await readyCa();
-    for (let count = 0; count < 12; count++) await ca.prepareNext();
+    for (let count = 0; count < 12; count++) await ca.x509.prepare();
     expect(await journal(deps)).toHaveLength(10);
   });
 });
@@ -184,12 +179,12 @@ describe("a restart", () => {
   async function onDisk(): Promise<{
     deps: Deps;
     path: string;
-    restart: (change?: Partial<X509AuthoritiesDeps>) => Promise<CaManager>;
+    restart: (change?: Partial<CaManagerDeps>) => Promise<CaManager>;
   }> {
     const path = join(await tempFolder(), "keys.json");
     const deps = await caDeps({ keys: await DiskKeyManager.open({ path, log: silentLogger }) });
     await new CaManager(deps).initialize();
-    const restart = async (change: Partial<X509AuthoritiesDeps> = {}): Promise<CaManager> => {
+    const restart = async (change: Partial<CaManagerDeps> = {}): Promise<CaManager> => {
       const ca = new CaManager({ ...deps, keys: await DiskKeyManager.open({ path, log: silentLogger }), ...change });
       await ca.initialize();
       return ca;
@@ -200,15 +195,15 @@ describe("a restart", () => {
   test("goes on with the same authorities and keys", async () => {
     const { deps, restart } = await onDisk();
     const first = await restart();
-    const active = first.active.value!;
-    const { authorityId } = await first.prepareNext();
+    const active = first.x509.active.value!;
+    const { authorityId } = await first.x509.prepare();
     const second = await restart();
-    expect(second.active.value?.ca.certificate).toEqual(active.ca.certificate);
-    expect(second.states.prepared?.authorityId).toBe(authorityId);
-    await second.activateNext();
+    expect(second.x509.active.value?.ca.certificate).toEqual(active.ca.certificate);
+    expect(second.x509.states.prepared?.authorityId).toBe(authorityId);
+    await activateNext(second);
     const third = await restart();
-    expect(third.active.value?.authorityId).toBe(authorityId);
-    expect(third.states.old?.authorityId).toBe(active.authorityId);
+    expect(third.x509.active.value?.authorityId).toBe(authorityId);
+    expect(third.x509.states.old?.authorityId).toBe(active.authorityId);
     expect(await published(deps)).toHaveLength(2);
   });
 
@@ -221,8 +216,8 @@ describe("a restart", () => {
     };
     const [before] = await published(deps);
     const ca = await restart({ keys: new MemoryKeyManager(), log });
-    expect(ca.active.value?.authorityId).not.toBe(before);
-    expect(await published(deps)).toEqual([before, ca.active.value?.authorityId]);
+    expect(ca.x509.active.value?.authorityId).not.toBe(before);
+    expect(await published(deps)).toEqual([before, ca.x509.active.value?.authorityId]);
     expect(warnings).toEqual(["X509 CA of the journal is not used: the key manager has no key for it"]);
     expect(await journal(deps)).toEqual(["A old", "A active"]);
   });
@@ -232,7 +227,7 @@ describe("a restart", () => {
     const [before] = await published(deps);
     const keys = new MemoryKeyManager();
     await keys.generateKey("x509-CA-A", "ec-p256");
-    expect((await restart({ keys })).active.value?.authorityId).not.toBe(before);
+    expect((await restart({ keys })).x509.active.value?.authorityId).not.toBe(before);
   });
 
   test("of another trust domain is refused, and loses nothing", async () => {
@@ -243,7 +238,7 @@ describe("a restart", () => {
       code: "FAILED_PRECONDITION",
       message: expect.stringMatching(/belongs to spiffe:\/\/example\.org, and trust_domain is "other\.org"/) as string,
     });
-    expect([(await restart()).active.value?.authorityId]).toEqual(before);
+    expect([(await restart()).x509.active.value?.authorityId]).toEqual(before);
   });
 
   test("with an empty datastore, by mistake, keeps the keys of the other one", async () => {
@@ -255,7 +250,7 @@ describe("a restart", () => {
     const { path: kept } = (warn.mock.calls[0]?.[1] ?? {}) as { path: string };
     expect(await readFile(kept)).toEqual(keys);
     await rename(kept, path);
-    expect([(await restart()).active.value?.authorityId]).toEqual(before);
+    expect([(await restart()).x509.active.value?.authorityId]).toEqual(before);
     // A CA that is over leaves keys that nobody needs.
     await deps.clock.advance(100 * HOUR);
     await restart();
@@ -267,22 +262,22 @@ describe("a restart", () => {
     const [before] = await published(deps);
     await deps.store.bundles.set(bundle(TD));
     const ca = await restart();
-    expect(ca.active.value?.authorityId).not.toBe(before);
-    expect(await published(deps)).toEqual([ca.active.value?.authorityId]);
+    expect(ca.x509.active.value?.authorityId).not.toBe(before);
+    expect(await published(deps)).toEqual([ca.x509.active.value?.authorityId]);
   });
 
   test("after the end of the authority makes a new one, or takes the prepared one", async () => {
     const { deps, restart } = await onDisk();
     await deps.clock.advance(20 * HOUR);
-    const prepared = (await restart()).states.prepared?.authorityId;
-    const active = (await restart()).active.value?.authorityId;
+    const prepared = (await restart()).x509.states.prepared?.authorityId;
+    const active = (await restart()).x509.active.value?.authorityId;
     await deps.clock.advance(5 * HOUR);
     const ca = await restart();
     expect(prepared).toBeDefined();
-    expect(ca.active.value?.authorityId).toBe(prepared);
+    expect(ca.x509.active.value?.authorityId).toBe(prepared);
     await deps.clock.advance(100 * HOUR);
     const last = await restart();
-    expect([undefined, prepared, active]).not.toContain(last.active.value?.authorityId);
+    expect([undefined, prepared, active]).not.toContain(last.x509.active.value?.authorityId);
     expect(last.health().ok).toBe(true);
   });
 
@@ -295,12 +290,12 @@ describe("a restart", () => {
       transaction: () => Promise.reject(new AgentError("UNAVAILABLE", "power cut")),
     });
     const before = await restart({ store: failing });
-    await expect(before.prepareNext()).rejects.toThrow("power cut");
+    await expect(before.x509.prepare()).rejects.toThrow("power cut");
     const after = await restart();
-    expect(after.active.value?.authorityId).toBe(before.active.value?.authorityId);
-    expect(after.states.prepared).toBeUndefined();
-    await after.prepareNext();
-    await after.activateNext();
+    expect(after.x509.active.value?.authorityId).toBe(before.x509.active.value?.authorityId);
+    expect(after.x509.states.prepared).toBeUndefined();
+    await after.x509.prepare();
+    await activateNext(after);
   });
 });
 

@@ -67,7 +67,7 @@ async function svidWith(
   server: TestServer,
   change: { readonly spiffeId?: SpiffeId; readonly notBefore?: number; readonly notAfter?: number },
 ): Promise<X509Svid> {
-  const ca = server.ca.active.value?.ca;
+  const ca = server.ca.x509.active.value?.ca;
   if (ca === undefined) throw new Error("no CA");
   const now = server.clock.now();
   const privateKey = await generateKey("ec-p256");
