@@ -116,6 +116,7 @@ export async function startServer(given: TestServerOptions = {}) {
       datastore: store,
       issuer,
       ...(jwtIssuer !== undefined && { jwtIssuer }),
+      authorities: ca,
       caHealth: () => ca.health(),
       svid: ownSvid,
       index,

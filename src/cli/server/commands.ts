@@ -5,6 +5,7 @@ import { ADMIN_OPTIONS } from "./admin.ts";
 import { AGENT_FILTER_OPTIONS } from "./agent-filter.ts";
 import { ENTRY_FILTER_OPTIONS } from "./entry-filter.ts";
 import { ENTRY_OPTIONS } from "./entry-options.ts";
+import { localAuthorityCommands } from "./localauthority-commands.ts";
 
 const CONFIG_OPTIONS = configOptions("conf/server/server.conf");
 const AGENT_ID: OptionSpec = { name: "spiffeID", value: "id", description: "The agent's SPIFFE ID." };
@@ -33,7 +34,6 @@ export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
   ["bundle", "set"],
   ["bundle", "delete"],
   ["bundle", "count"],
-  ["localauthority"],
   ["upstreamauthority"],
   ["federation"],
   ["debug"],
@@ -217,4 +217,5 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./jwt-mint.ts"),
   },
+  ...localAuthorityCommands(ADMIN),
 ];

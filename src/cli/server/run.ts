@@ -91,6 +91,7 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
       datastore,
       issuer,
       ...(jwtIssuer !== undefined && { jwtIssuer }),
+      authorities: ca,
       caHealth: () => ca.health(),
       svid: ownSvid.svid,
       index,

@@ -9,7 +9,7 @@ import { errorDetails } from "./error-details.ts";
 export type NamedMethod = readonly [string, Method<RpcContext>];
 
 /** What of a generated definition is used here. */
-interface Definition<Request, Response> {
+export interface Definition<Request, Response> {
   readonly path: string;
   requestDeserialize(bytes: Buffer): Request;
   responseSerialize(response: Response): Buffer;

@@ -11,6 +11,7 @@ import { federatedBundleMethods } from "./federated-bundle.ts";
 import { type HealthServiceDeps, healthMethods } from "./health.ts";
 import { type JoinTokenDeps, joinTokenMethods } from "./join-token.ts";
 import { type JwtSvidServiceDeps, jwtSvidMethods } from "./jwt-svid.ts";
+import { type LocalAuthorityDeps, localAuthorityMethods } from "./local-authority.ts";
 import { nodeMethods } from "./nodes.ts";
 import { agentSelfMethods, type RenewDeps } from "./renew.ts";
 import { type SvidServiceDeps, svidMethods } from "./svid.ts";
@@ -25,6 +26,7 @@ export type Services = AgentAdminDeps &
   HealthServiceDeps &
   JoinTokenDeps &
   JwtSvidServiceDeps &
+  LocalAuthorityDeps &
   RenewDeps &
   SvidServiceDeps &
   SyncServiceDeps &
@@ -45,6 +47,7 @@ export function tables(services: Services): {
     ...syncMethods(services),
     ...svidMethods(services),
     ...jwtSvidMethods(services),
+    ...localAuthorityMethods(services),
     ...bundleMethods(services),
     ...federatedBundleMethods(services),
     ...watchMethods(services),
