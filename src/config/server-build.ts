@@ -80,9 +80,26 @@ export function buildServer<A>(
       pruneEventsOlderThanMs: keys.experimental.prune_events_older_than,
       requirePqKem: keys.experimental.require_pq_kem,
       agentSpiffeIdAsSelector: keys.experimental.agent_spiffe_id_as_selector,
+      ...witConfig(keys, warn),
     },
     plugins: { dataStore, keyManager, nodeAttestors: plugins.NodeAttestor },
   };
+}
+
+function witConfig(
+  {
+    ca_key_type: caKeyType,
+    experimental: { feature_flags: flags, wit_key_type: keyType, wit_issuer: issuer },
+  }: ServerKeys,
+  warn: Report,
+): Pick<ServerConfig["experimental"], "witKeyType" | "witIssuer"> {
+  if (flags.includes("wit-svid")) {
+    return { witKeyType: keyType ?? caKeyType, ...(issuer === undefined ? {} : { witIssuer: issuer }) };
+  }
+  const idle = 'has no effect without experimental.feature_flags = ["wit-svid"]';
+  if (keyType !== undefined) warn("experimental.wit_key_type", idle);
+  if (issuer !== undefined) warn("experimental.wit_issuer", idle);
+  return {};
 }
 
 function warnOfLongTtl(key: string, ttlMs: number, caTtlMs: number, warn: Report): void {

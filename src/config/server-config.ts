@@ -61,6 +61,10 @@ export interface ServerConfig<NodeAttestor = unknown> {
     readonly requirePqKem: boolean;
     /** Gives each agent a `spiffe_id` selector with its own ID. */
     readonly agentSpiffeIdAsSelector: boolean;
+    /** Type of the keys that sign WIT-SVIDs; absent: none are signed. */
+    readonly witKeyType?: AuthorityKeyType;
+    /** The `iss` claim of WIT-SVIDs; absent: none. */
+    readonly witIssuer?: string;
   };
   readonly plugins: {
     readonly dataStore: DataStoreConfig;

@@ -1,7 +1,7 @@
 /** Every key of the `server` section that this version implements. */
 import { defaulted, optional, optionalSection, required, section } from "./keys.ts";
 import { LOG_KEYS } from "./shared-keys.ts";
-import { choice, duration, flag, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
+import { choice, choices, duration, flag, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -26,6 +26,13 @@ const EXPERIMENTAL = section(
     ),
     require_pq_kem: defaulted(flag(), false, "Whether TLS must use a post-quantum key exchange."),
     agent_spiffe_id_as_selector: defaulted(flag(), false, "Whether each agent has its own ID as a selector."),
+    feature_flags: defaulted(
+      choices(words("wit-svid")),
+      [],
+      "What is switched on: with `wit-svid` the server signs WIT-SVIDs and publishes their keys.",
+    ),
+    wit_key_type: optional(choice(KEY_TYPES), "Type of the WIT signing key.", { fallback: "as `ca_key_type`" }),
+    wit_issuer: optional(text(), "The `iss` claim of WIT-SVIDs."),
   },
   "Keys that may change.",
 );

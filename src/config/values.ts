@@ -68,6 +68,13 @@ export function choice<T extends string>(words: Readonly<Record<string, T>>): Va
   return { spelling: "text", type: known.map((word) => `\`${word}\``).join(", "), schema, show: (value) => value };
 }
 
+/** A list of some of a few words. */
+export function choices<T extends string>(known: Readonly<Record<string, T>>): Value<readonly T[]> {
+  const { schema: item, type } = choice(known);
+  const schema = z.array(item, { error: missingOr('must be a list such as ["a", "b"]') });
+  return { spelling: "list", type: `list of ${type}`, schema, show: (value) => JSON.stringify(value) };
+}
+
 /** The words themselves, for `choice`. */
 export function words<const T extends string>(...list: readonly T[]): Readonly<Record<T, T>> {
   return Object.fromEntries(list.map((word) => [word, word])) as Readonly<Record<T, T>>;

@@ -49,6 +49,19 @@ export interface JwtIssuer {
   }): Promise<IssuedToken>;
 }
 
+/** Signs WIT-SVIDs. Throws `UNAVAILABLE` while there is no key. */
+export interface WitIssuer {
+  issueWitSvid(request: {
+    readonly spiffeId: SpiffeId;
+    /** SubjectPublicKeyInfo, DER, of the key that the holder proves. */
+    readonly publicKey: Uint8Array;
+    /** What that key signs with, as JWS names it. */
+    readonly algorithm: string;
+    /** Seconds; 0 for the default. */
+    readonly ttl: number;
+  }): Promise<IssuedToken>;
+}
+
 /** An authority as administrators see it. */
 export interface AuthorityState {
   readonly authorityId: string;

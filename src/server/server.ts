@@ -24,7 +24,7 @@ import { Connections } from "./listener/connections.ts";
 import { PeerVerifier } from "./listener/peer-verifier.ts";
 import { TlsListener } from "./listener/tls.ts";
 import { methodLimits, type RateLimitSwitches } from "./method-limits.ts";
-import type { EntryIndexView, JwtIssuer, LocalAuthorities, X509Issuer } from "./ports.ts";
+import type { EntryIndexView, JwtIssuer, LocalAuthorities, WitIssuer, X509Issuer } from "./ports.ts";
 import { type PruneOptions, Pruner } from "./pruning.ts";
 import { WatchHub } from "./watch.ts";
 
@@ -38,6 +38,8 @@ export interface ServerDeps {
   readonly issuer: X509Issuer;
   /** Absent where JWT-SVIDs are disabled. */
   readonly jwtIssuer?: JwtIssuer;
+  /** Absent where WIT-SVIDs are disabled. */
+  readonly witIssuer?: WitIssuer;
   /** What signs, for administrators. */
   readonly authorities: LocalAuthorities;
   /** Whether the authority can sign. */

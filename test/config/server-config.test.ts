@@ -223,3 +223,24 @@ test("the command line wins over the file", () => {
   const { config } = load(SERVER_FILE, { flags: { bind_port: "8443", trust_domain: "other.org" } });
   expect(config).toMatchObject({ bindPort: 8443, trustDomain: "other.org" });
 });
+
+describe("WIT-SVIDs", () => {
+  const experimental = (text: string) => loadWith(`experimental { ${text} }`);
+
+  test("are for those who switch them on", () => {
+    expect(load(SERVER_FILE).config.experimental).not.toHaveProperty("witKeyType");
+    const { config, warnings } = experimental('feature_flags = ["wit-svid"] wit_issuer = "https://issuer"');
+    expect(config.experimental).toMatchObject({ witKeyType: "ec-p256", witIssuer: "https://issuer" });
+    expect(warnings).toEqual([]);
+    expect(experimental('feature_flags = ["wit-svid"] wit_key_type = "rsa-2048"').config.experimental.witKeyType).toBe(
+      "rsa-2048",
+    );
+  });
+
+  test("have keys that do nothing without", () => {
+    const { config, warnings } = experimental('wit_key_type = "ec-p384"');
+    expect(config.experimental).not.toHaveProperty("witKeyType");
+    expect(warnings.join()).toContain("wit_key_type");
+    expect(problemsWith('experimental { feature_flags = ["other"] }').join()).toContain("must be one of wit-svid");
+  });
+});

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { decodeJwt, decodeProtectedHeader } from "jose";
+import { decodeJwt, decodeProtectedHeader, type JWK } from "jose";
 import { describe, expect, test } from "vitest";
 import { admin, Folder, makeSite, type Outcome, Pair, PROGRAMS, run, SELF, startServer } from "./support.ts";
 
@@ -81,5 +81,46 @@ describe("jwt mint of each side on the other's server", () => {
     const capped = await run(tool, [...bare, "-audience", "one", "-ttl", "10000h"]);
     expect(capped.stderr).toMatch(/^JWT-SVID lifetime was capped shorter than specified ttl; expires "20.*Z"\n$/);
     expect((await run(tool, bare)).status).toBe(1);
+  });
+});
+
+describe("wit mint of each side on the other's server", () => {
+  const cases = [
+    ["spire-server's on holdfast-server", spireServer, PROGRAMS.server],
+    ["holdfast-server's on spire-server", PROGRAMS.server, spireServer],
+    ["holdfast-server's on its own", PROGRAMS.server, PROGRAMS.server],
+  ] as const;
+  test.for(cases)("%s", { timeout: 60_000 }, async ([_name, tool, server], { skip }) => {
+    if (tool === undefined || server === undefined) return skip("spire-server is not on PATH");
+    using folder = new Folder();
+    const site = await makeSite(folder.path, { server: '  experimental { feature_flags = ["wit-svid"] }' });
+    await using _server = await startServer(site, server);
+    // Without it, SPIRE's tool does not know the command.
+    const env = { ...process.env, SPIRE_SERVER_FFLAGS: "wit-svid" };
+    const mint = async (...args: string[]): Promise<string> => {
+      const words = ["wit", "mint", "-socketPath", site.serverSocket, "-spiffeID", ID, ...args];
+      const { status, stdout, stderr } = await run(tool, words, { env });
+      if (status !== 0) throw new Error(stderr);
+      return stdout;
+    };
+    const [token = "", key = ""] = (await mint("-ttl", "90s")).split("\n");
+    const { iat = 0, ...claims } = decodeJwt(token);
+    const { d: _d, ...publicKey } = JSON.parse(key) as JWK;
+    expect(claims).toEqual({ sub: ID, exp: iat + 90, cnf: { jwk: { ...publicKey, alg: "ES256" } } });
+    expect(decodeProtectedHeader(token)).toMatchObject({ alg: "ES256", typ: "wit+jwt" });
+    const rsa = ["-keyType", "rsa-2048", "-signingAlgorithm", "PS256", "-output", "json"];
+    const json = JSON.parse(await mint(...rsa)) as { private_key: string; svid: { token: string } };
+    expect((JSON.parse(json.private_key) as JWK).kty).toBe("RSA");
+    const { exp, iat: issuedAt } = decodeJwt(json.svid.token);
+    expect(json.svid).toEqual({
+      token: json.svid.token,
+      id: { trust_domain: "example.org", path: "/web" },
+      expires_at: exp,
+      issued_at: issuedAt,
+    });
+    const written = await mint("-write", folder.path);
+    const [tokenFile, keyFile] = [join(folder.path, "token"), join(folder.path, "key")];
+    expect(written).toBe(`WIT-SVID written to ${tokenFile}\nPrivate key written to ${keyFile}\n`);
+    expect([tokenFile, keyFile].map((file) => statSync(file).mode & 0o777)).toEqual([0o600, 0o600]);
   });
 });

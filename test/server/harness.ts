@@ -23,6 +23,7 @@ import { SvidIssuer } from "../../src/server/ca/issuer.ts";
 import { JwtSvidIssuer } from "../../src/server/ca/jwt-issuer.ts";
 import { CaManager, type CaManagerDeps } from "../../src/server/ca/manager.ts";
 import { MemoryKeyManager } from "../../src/server/ca/memory-key-manager.ts";
+import { WitSvidIssuer } from "../../src/server/ca/wit-issuer.ts";
 import { openSqliteDataStore } from "../../src/server/datastore/sqlite/datastore.ts";
 import { AuthorizedEntries } from "../../src/server/entries/authorized-entries.ts";
 import { createServer, type ServerDeps, type ServerOptions } from "../../src/server/server.ts";
@@ -88,6 +89,8 @@ export async function startServer(given: TestServerOptions = {}) {
   const jwtIssuer =
     ca.jwt &&
     new JwtSvidIssuer({ active: ca.jwt.active, clock, random: systemRandom, trustDomain: TD, jwtSvidTtlMs: 300_000 });
+  const witIssuer =
+    ca.wit && new WitSvidIssuer({ active: ca.wit.active, clock, trustDomain: TD, witSvidTtlMs: 6 * 3_600_000 });
   const issuer = new SvidIssuer({
     active: ca.x509.active,
     clock,
@@ -116,6 +119,7 @@ export async function startServer(given: TestServerOptions = {}) {
       datastore: store,
       issuer,
       ...(jwtIssuer !== undefined && { jwtIssuer }),
+      ...(witIssuer !== undefined && { witIssuer }),
       authorities: ca,
       caHealth: () => ca.health(),
       svid: ownSvid,

@@ -217,5 +217,34 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./jwt-mint.ts"),
   },
+  {
+    path: ["wit", "mint"],
+    summary: "sign a WIT-SVID without an entry",
+    description:
+      "Makes a key here, has the server sign a token for it and prints both; nothing is registered. The server must have the feature flag wit-svid.",
+    options: [
+      { name: "spiffeID", value: "id", description: "The SPIFFE ID to sign for." },
+      {
+        name: "keyType",
+        value: "type",
+        description: "ec-p256, ec-p384, rsa-2048 or rsa-4096.",
+        default: "ec-p256",
+      },
+      { name: "signingAlgorithm", value: "name", description: "What the key signs with.", default: "ES256" },
+      {
+        name: "ttl",
+        value: "duration",
+        description: "Its lifetime, such as 1h.",
+        default: "the server's X.509-SVID TTL",
+      },
+      {
+        name: "write",
+        value: "folder",
+        description: "Writes token and key, for their owner alone, instead of printing.",
+      },
+      ...ADMIN,
+    ],
+    load: () => import("./wit-mint.ts"),
+  },
   ...localAuthorityCommands(ADMIN),
 ];

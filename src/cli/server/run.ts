@@ -4,7 +4,6 @@ import { systemRandom } from "../../lib/random.ts";
 import { runTasks } from "../../lib/tasks.ts";
 import { DiskKeyManager } from "../../server/ca/disk-key-manager.ts";
 import { SvidIssuer } from "../../server/ca/issuer.ts";
-import { JwtSvidIssuer, type JwtSvidIssuerDeps } from "../../server/ca/jwt-issuer.ts";
 import { CaManager } from "../../server/ca/manager.ts";
 import { MemoryKeyManager } from "../../server/ca/memory-key-manager.ts";
 import { ServerSvid } from "../../server/ca/server-svid.ts";
@@ -20,6 +19,7 @@ import { openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadServerConfigFile } from "./config-file.ts";
 import { makeNodeAttestors, type NodeAttestorChoice } from "./node-attestors.ts";
+import { makeTokenIssuers } from "./token-issuers.ts";
 
 export const run: CommandRun = async (options, context) => {
   const { config, warnings } = loadServerConfigFile(options, context);
@@ -52,6 +52,7 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
     profile: { trustDomain, subject: config.caSubject, ttlMs: config.caTtlMs },
     keyType: config.caKeyType,
     ...(config.disableJwtSvids ? {} : { jwtKeyType: config.jwtKeyType }),
+    ...(config.experimental.witKeyType === undefined ? {} : { witKeyType: config.experimental.witKeyType }),
   });
   await ca.initialize();
   registerServerMetrics(metrics, { clock, active: ca.x509.active }, { version: packageVersion(), trustDomain });
@@ -64,7 +65,7 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
     agentTtlMs: config.agentTtlMs,
     metrics,
   });
-  const jwtIssuer = makeJwtIssuer(config, ca, { clock, random, metrics });
+  const tokenIssuers = makeTokenIssuers(config, ca, { clock, random, metrics });
   const ownSvid = new ServerSvid({
     issuer,
     active: ca.x509.active,
@@ -90,7 +91,7 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
       metrics,
       datastore,
       issuer,
-      ...(jwtIssuer !== undefined && { jwtIssuer }),
+      ...tokenIssuers,
       authorities: ca,
       caHealth: () => ca.health(),
       svid: ownSvid.svid,
@@ -117,17 +118,6 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
     index: (signal) => index.run(signal),
     server: (signal) => server.run(signal),
   });
-}
-
-function makeJwtIssuer(
-  config: ServerConfig,
-  { jwt }: CaManager,
-  parts: Pick<JwtSvidIssuerDeps, "clock" | "random" | "metrics">,
-): JwtSvidIssuer | undefined {
-  if (jwt === undefined) return undefined;
-  const { trustDomain, defaultJwtSvidTtlMs: jwtSvidTtlMs, jwtIssuer } = config;
-  const issuer = jwtIssuer === undefined ? {} : { issuer: jwtIssuer };
-  return new JwtSvidIssuer({ ...parts, active: jwt.active, trustDomain, jwtSvidTtlMs, ...issuer });
 }
 
 function serverOptions(config: ServerConfig, fileLimit: number): ServerOptions {

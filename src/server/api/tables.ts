@@ -17,6 +17,7 @@ import { agentSelfMethods, type RenewDeps } from "./renew.ts";
 import { type SvidServiceDeps, svidMethods } from "./svid.ts";
 import { type SyncServiceDeps, syncMethods } from "./sync.ts";
 import { type WatchServiceDeps, watchMethods } from "./watch.ts";
+import { type WitSvidServiceDeps, witSvidMethods } from "./wit-svid.ts";
 
 /** What all services together need. */
 export type Services = AgentAdminDeps &
@@ -30,7 +31,8 @@ export type Services = AgentAdminDeps &
   RenewDeps &
   SvidServiceDeps &
   SyncServiceDeps &
-  WatchServiceDeps;
+  WatchServiceDeps &
+  WitSvidServiceDeps;
 
 /** The methods for the admin socket, and those for TLS. Throws for a method without an authorization row, which is a bug. */
 export function tables(services: Services): {
@@ -47,6 +49,7 @@ export function tables(services: Services): {
     ...syncMethods(services),
     ...svidMethods(services),
     ...jwtSvidMethods(services),
+    ...witSvidMethods(services),
     ...localAuthorityMethods(services),
     ...bundleMethods(services),
     ...federatedBundleMethods(services),

@@ -67,7 +67,8 @@ describe.each<Kind>(["x509", "jwt", "wit"])("authorities of kind %s", (kind) => 
     const { server, first, ...step } = await setup(kind);
     const one = first.authorityId;
     const sequence = async () => (await server.store.bundles.get(TD))!.sequence;
-    const before = await sequence();
+    const before = (await server.store.bundles.set({ ...(await server.store.bundles.get(TD))!, refreshHint: 60 }))
+      .sequence;
     expect(await step.show()).toEqual({ active: first, prepared: undefined, old: undefined });
     await server.clock.advance(60_000);
     const second = await step.prepare();
@@ -90,6 +91,7 @@ describe.each<Kind>(["x509", "jwt", "wit"])("authorities of kind %s", (kind) => 
     expect(await step.show()).toEqual({ active: second, prepared: undefined, old: undefined });
     // One for each of prepare, taint and revoke.
     expect(await sequence()).toBe(before + 3n);
+    expect((await server.store.bundles.get(TD))?.refreshHint).toBe(60);
   });
 
   test("go one way only", async () => {
