@@ -13,7 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pki: ["lib", "spiffe"],
   config: ["lib", "spiffe", "pki"],
   attestors: ["lib", "spiffe", "pki", "config"],
-  "workload-api": ["lib", "spiffe", "attestors"],
+  "workload-api": ["lib", "spiffe", "pki", "attestors"],
   agent: ["lib", "spiffe", "pki", "config", "attestors", "workload-api"],
   server: ["lib", "spiffe", "pki", "config", "attestors"],
   cli: ["lib", "spiffe", "pki", "config", "attestors", "workload-api", "agent", "server"],

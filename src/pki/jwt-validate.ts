@@ -1,0 +1,122 @@
+/** Validates JWT-SVIDs (JWT-SVID 4, RFC 7519 7.2): the rules of SPIFFE around the signature check of `jose`. */
+import type { KeyObject } from "node:crypto";
+import { compactVerify, errors } from "jose";
+import { type AgentError, publicError } from "../lib/errors.ts";
+import type { KeyAuthority, TrustBundle } from "../spiffe/bundle.ts";
+import { type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
+import { type JwtAlgorithm, type ParsedJwt, parseJwtSvid } from "./jwt-parse.ts";
+import { type Curve, publicKeyFromSpki, readSpki } from "./spki.ts";
+import type { JsonObject } from "./strict-json.ts";
+
+/** By what a token is judged. */
+export interface JwtExpectation {
+  /** The one that the validator goes by. */
+  readonly audience: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: number;
+  /** The bundle of a trust domain; undefined: its tokens are not trusted. */
+  readonly bundleOf: (trustDomain: TrustDomain) => TrustBundle | undefined;
+}
+
+/** What a valid token says. */
+export interface ValidJwt {
+  readonly spiffeId: SpiffeId;
+  readonly claims: JsonObject;
+}
+
+/** How far clocks may differ, in seconds. */
+const LEEWAY_S = 60;
+/** Characters of a token's audiences in a message, which travels in a header. */
+const MOST_QUOTED = 300;
+
+const KEY_KIND: Readonly<Record<JwtAlgorithm, Curve | "rsa">> = {
+  RS256: "rsa",
+  RS384: "rsa",
+  RS512: "rsa",
+  PS256: "rsa",
+  PS384: "rsa",
+  PS512: "rsa",
+  ES256: "P-256",
+  ES384: "P-384",
+  ES512: "P-521",
+};
+
+interface VerifyingKey {
+  readonly key: KeyObject;
+  readonly kind: Curve | "rsa";
+}
+
+/** As long as the authority that they belong to. */
+const keys = new WeakMap<KeyAuthority, VerifyingKey>();
+
+/** Throws `INVALID_ARGUMENT` with the rule that the token breaks, for the peer to read. */
+export async function validateJwtSvid(token: string, expected: JwtExpectation): Promise<ValidJwt> {
+  const parsed = parseJwtSvid(token);
+  const { key, kind } = findKey(parsed, expected.bundleOf);
+  // RFC 8725 3.1: the key says which algorithms are possible, not the token
+  if (KEY_KIND[parsed.algorithm] !== kind) {
+    throw refused(`signature algorithm ${parsed.algorithm} does not fit the key`);
+  }
+  await verifySignature(token, key, parsed.algorithm);
+  checkAudience(parsed, expected.audience);
+  checkTimes(parsed, expected.now / 1_000);
+  return { spiffeId: parsed.subject, claims: parsed.claims };
+}
+
+/** Workload API 6.3: only the bundle of the subject's own trust domain counts, and in it only keys for JWT-SVIDs. */
+function findKey({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["bundleOf"]): VerifyingKey {
+  const trustDomain = trustDomainOf(subject);
+  const bundle = bundleOf(trustDomain);
+  if (bundle === undefined) throw refused(`no keys found for trust domain "${trustDomain}"`);
+  const authority = bundle.jwtAuthorities.find((candidate) => candidate.keyId === keyId);
+  if (authority === undefined) {
+    const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
+    throw refused(`public key ${name} not found in trust domain "${trustDomain}"`);
+  }
+  return verifyingKey(authority);
+}
+
+function verifyingKey(authority: KeyAuthority): VerifyingKey {
+  let known = keys.get(authority);
+  if (known === undefined) {
+    const numbers = readSpki(authority.publicKey);
+    known = {
+      key: publicKeyFromSpki(authority.publicKey),
+      kind: numbers.kind === "ec" ? numbers.curve : "rsa",
+    };
+    keys.set(authority, known);
+  }
+  return known;
+}
+
+async function verifySignature(token: string, key: KeyObject, algorithm: JwtAlgorithm): Promise<void> {
+  try {
+    await compactVerify(token, key, { algorithms: [algorithm] });
+  } catch (error) {
+    if (error instanceof errors.JOSEError) throw refused("token signature is invalid");
+    throw error;
+  }
+}
+
+/** JWT-SVID 3.2. */
+function checkAudience({ audience }: ParsedJwt, expected: string): void {
+  if (audience.includes(expected)) return;
+  const quoted = (texts: readonly string[]): string =>
+    `[${texts
+      .map((text) => JSON.stringify(text))
+      .join(" ")
+      .slice(0, MOST_QUOTED)
+      .toWellFormed()}]`;
+  throw refused(`expected audience in ${quoted([expected])} (audience=${quoted(audience)})`);
+}
+
+/** JWT-SVID 3.3; RFC 7519 4.1.4 to 4.1.6. */
+function checkTimes({ expiresAt, notBefore, issuedAt }: ParsedJwt, now: number): void {
+  if (notBefore !== undefined && now + LEEWAY_S < notBefore) throw refused("token is not valid yet (nbf)");
+  if (now - LEEWAY_S > expiresAt) throw refused("token has expired");
+  if (issuedAt !== undefined && now + LEEWAY_S < issuedAt) throw refused("token was issued in the future (iat)");
+}
+
+function refused(message: string): AgentError {
+  return publicError("INVALID_ARGUMENT", message);
+}
