@@ -3,15 +3,21 @@ import type { Clock } from "../lib/clock.ts";
 import type { Metrics } from "../lib/metrics.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { AgentHealth } from "./health.ts";
+import type { JwtSvids } from "./jwt-svids.ts";
 import type { SvidCache } from "./svid-cache.ts";
 
 /** Registers gauges that are read at each scrape. */
 export function registerAgentMetrics(
   metrics: Metrics,
-  parts: { readonly clock: Clock; readonly health: AgentHealth; readonly cache: SvidCache },
+  parts: {
+    readonly clock: Clock;
+    readonly health: AgentHealth;
+    readonly cache: SvidCache;
+    readonly jwts: JwtSvids;
+  },
   labels: { readonly version: string; readonly trustDomain: TrustDomain },
 ): void {
-  const { clock, health, cache } = parts;
+  const { clock, health, cache, jwts } = parts;
   const startedAt = clock.monotonic();
   metrics
     .gauge("started", { help: "The agent runs.", labels: ["version", "trust_domain_id"] })
@@ -23,6 +29,7 @@ export function registerAgentMetrics(
   gauge("bootstrapped", "1 when the agent has an SVID.", () => Number(health.facts.value.attested));
   gauge("lru_cache_record_map_size", "Registration entries in the cache.", () => cache.sizes.entries);
   gauge("lru_cache_svid_map_size", "X509-SVIDs in the cache.", () => cache.sizes.svids);
+  gauge("jwt_svid_cache_size", "JWT-SVIDs in the cache.", () => jwts.size);
   gauge("agent_svid_expiry_timestamp_seconds", "When the agent's own SVID ends.", () => {
     return seconds(health.facts.value.agentSvidExpiresAt);
   });

@@ -19,6 +19,7 @@ import { bootstrap } from "./bootstrap.ts";
 import { type BootstrapSource, readBootstrapBundle } from "./bootstrap-bundle.ts";
 import { AgentHealth } from "./health.ts";
 import { AgentIdentitySource, type AttestWorkload } from "./identity-source.ts";
+import { JwtSvids } from "./jwt-svids.ts";
 import { Rotator } from "./rotator.ts";
 import { ServerClient } from "./server-client.ts";
 import { ServerLink } from "./server-link.ts";
@@ -54,6 +55,8 @@ export interface AgentOptions {
   readonly bootstrap: BootstrapSource;
   readonly workloadKeyType: KeyType;
   readonly availabilityTargetMs?: number;
+  /** JWT-SVIDs that are kept. */
+  readonly jwtSvidCacheMaxSize: number;
   readonly syncIntervalMs: number;
   readonly requirePqKem: boolean;
   /** False: use `GetAuthorizedEntries` from the start. Servers without the newer call are found out anyway. */
@@ -79,18 +82,25 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
   const { clock, log } = deps;
   const health = new AgentHealth(clock, log.named("health"));
   const cache = new SvidCache(clock, emptyBundle(options.trustDomain));
+  const jwts = new JwtSvids({
+    clock,
+    random: deps.random,
+    log: log.named("jwt_svids"),
+    maxSize: options.jwtSvidCacheMaxSize,
+  });
   return {
-    identitySource: new AgentIdentitySource(deps.attestWorkload, cache),
+    identitySource: new AgentIdentitySource(deps.attestWorkload, cache, jwts),
     health,
     run: async (signal) => {
-      registerAgentMetrics(deps.metrics, { clock, health, cache }, options);
+      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts }, options);
       try {
         const serverLog = new NewsLogger(log.named("server_client"), clock);
-        await runAgent({ ...deps, health, cache, serverLog }, options, signal);
+        await runAgent({ ...deps, health, cache, jwts, serverLog }, options, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
         cache.close();
+        jwts.clear();
       }
     },
   };
@@ -99,6 +109,7 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
 type Parts = Omit<AgentDeps<never>, "attestWorkload"> & {
   readonly health: AgentHealth;
   readonly cache: SvidCache;
+  readonly jwts: JwtSvids;
   /** For what the server sends: it comes with every sync, over one connection after the other. */
   readonly serverLog: Logger;
 };
@@ -151,7 +162,7 @@ async function runAttested(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, health, cache } = parts;
+  const { clock, log, health, cache, jwts } = parts;
   const { storage, start, attest } = started;
   const availability =
     options.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: options.availabilityTargetMs };
@@ -163,6 +174,8 @@ async function runAttested(
     connect: (svid) => connect(parts, options, () => state.bundle, svid),
   });
   link.setIdentity(start.identity.svid);
+  jwts.sign = (entryId, audience, callSignal) =>
+    link.use((client) => client.newJwtSvid(entryId, audience, callSignal), callSignal);
   const manager = { ...parts, ...availability, log: log.named("manager"), link };
   const signer = new Signer({ ...manager, keyType: options.workloadKeyType });
   const rotator = new Rotator(
@@ -171,7 +184,10 @@ async function runAttested(
       log: log.named("rotator"),
       state,
       attest,
-      stopServing: () => cache.clear(),
+      stopServing: () => {
+        cache.clear();
+        jwts.clear();
+      },
       onRenewed: () => syncer.trigger(),
     },
     start.identity,
@@ -183,6 +199,7 @@ async function runAttested(
     intervalMs: options.syncIntervalMs,
     announced: () => watcher.live,
     onBundle: async (bundle) => {
+      jwts.adoptBundle(bundle);
       if (await state.refresh(bundle)) rotator.bundleChanged(bundle);
     },
     onApplied: () => signer.wake(),

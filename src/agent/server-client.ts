@@ -17,11 +17,12 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";
+import type { SignedJwt } from "./issued-jwt.ts";
 import { codeOfGrpc, printable, ServerCallError } from "./server-client-errors.ts";
 import { converse, type RpcChannel, subscribe, unary } from "./server-client-rpc.ts";
 import { ENTRY_MASK, MAX_ENTRIES, syncEntries } from "./server-client-sync.ts";
 import type { ServerTlsCredentials } from "./server-tls.ts";
-import { toAuthorizedEntry, toChain, toTrustBundle } from "./wire.ts";
+import { toAuthorizedEntry, toChain, toSignedJwt, toTrustBundle } from "./wire.ts";
 
 /** Where the server is and how to speak to it. */
 export interface ServerClientOptions {
@@ -188,6 +189,12 @@ export class ServerClient implements Disposable {
         return { ok: false, error: new AgentError("MALFORMED", "BatchNewX509SVID: unusable item", { cause: error }) };
       }
     });
+  }
+
+  /** A token for an entry, as the server sent it. */
+  async newJwtSvid(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<SignedJwt> {
+    const request = { entryId, audience: [...audience] };
+    return toSignedJwt((await unary(this.#channel, SVIDService.newJwtsvid, request, signal)).svid);
   }
 
   /** The entries this agent is authorized for, by ID; those in `known` that did not change are taken from there. */

@@ -1,6 +1,7 @@
 /** The server's messages as domain objects: what is malformed is left out and named, never passed on. */
 import type { Bundle } from "../gen/spire/api/types/bundle.ts";
 import type { Entry } from "../gen/spire/api/types/entry.ts";
+import type { JWTSVID } from "../gen/spire/api/types/jwtsvid.ts";
 import type { SPIFFEID } from "../gen/spire/api/types/spiffeid.ts";
 import type { X509SVID } from "../gen/spire/api/types/x509svid.ts";
 import { AgentError, errorText } from "../lib/errors.ts";
@@ -19,6 +20,7 @@ import {
 } from "../spiffe/id.ts";
 import { checkSelector } from "../spiffe/selector.ts";
 import type { Der } from "../spiffe/svid.ts";
+import type { SignedJwt } from "./issued-jwt.ts";
 
 /** An authenticated server may still be wrong: each of these is far above what any deployment has. */
 const LIMIT = {
@@ -120,6 +122,12 @@ export function toChain(svid: X509SVID | undefined): Der[] {
     if (der.length === 0 || der.length > MAX_CERTIFICATE_BYTES) throw malformed("the server sent no certificate");
     return ownBytes(der) as Der;
   });
+}
+
+/** A token as sent, not yet looked at. Throws `MALFORMED`. */
+export function toSignedJwt(svid: JWTSVID | undefined): SignedJwt {
+  if (svid === undefined || svid.token === "") throw malformed("the server sent no token");
+  return { token: svid.token, issuedAt: seconds(svid.issuedAt), expiresAt: seconds(svid.expiresAt) };
 }
 
 /** A SPIFFE ID in two parts. Throws `INVALID_ARGUMENT`. */

@@ -48,6 +48,7 @@ export function buildUpdate(entries: readonly EntryState[], context: UpdateConte
     }
   }
   return {
+    entries: entries.map(({ entry, issued }) => issued?.entry ?? entry),
     identities,
     pending: isPending(entries, identities.length, context),
     bundle: context.bundle,
@@ -70,6 +71,8 @@ export function sameUpdate(a: WorkloadUpdate, b: WorkloadUpdate): boolean {
   return (
     a.pending === b.pending &&
     a.bundle === b.bundle &&
+    a.entries.length === b.entries.length &&
+    a.entries.every((entry, index) => entry === b.entries[index]) &&
     a.identities.length === b.identities.length &&
     a.identities.every(({ entry, svid }, index) => {
       const other = b.identities[index];

@@ -2,7 +2,7 @@
 import { dirname, relative, resolve } from "node:path";
 import { pathOf, type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import type { AgentConfig, BootstrapConfig, JoinTokenConfig } from "./agent-config.ts";
-import type { AGENT } from "./agent-keys.ts";
+import { type AGENT, JWT_SVID_CACHE_SIZE } from "./agent-keys.ts";
 import type { AgentPlugins } from "./agent-plugins.ts";
 import type { SectionValue } from "./keys.ts";
 import type { Enabled } from "./plugins.ts";
@@ -93,6 +93,8 @@ export function buildAgent<A>(
     workloadKeyType: keys.workload_x509_svid_key_type,
     ...(keys.availability_target === undefined ? {} : { availabilityTargetMs: keys.availability_target }),
     allowUnauthenticatedVerifiers: keys.allow_unauthenticated_verifiers,
+    allowedForeignJwtClaims: keys.allowed_foreign_jwt_claims,
+    jwtSvidCacheMaxSize: keys.jwt_svid_cache_max_size || JWT_SVID_CACHE_SIZE,
     authorizedDelegates: keys.authorized_delegates,
     sds: {
       defaultSvidName: keys.sds.default_svid_name,
@@ -108,9 +110,20 @@ export function buildAgent<A>(
       useSyncAuthorizedEntries: keys.experimental.use_sync_authorized_entries,
       maxConnections: most,
       maxConnectionsPerUid: perUid,
+      rateLimits: rateLimits(keys.experimental.ratelimit),
     },
     plugins: { nodeAttestor, keyManager, workloadAttestors: plugins.WorkloadAttestor },
   };
+}
+
+function rateLimits(keys: AgentKeys["experimental"]["ratelimit"]): Readonly<Record<string, number>> {
+  const limits = {
+    FetchX509SVID: keys.fetch_x509_svid,
+    FetchJWTSVID: keys.fetch_jwt_svid,
+    FetchX509Bundles: keys.fetch_x509_bundles,
+    FetchJWTBundles: keys.fetch_jwt_bundles,
+  };
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit > 0));
 }
 
 function checkDelegates(delegates: readonly SpiffeId[], trustDomain: TrustDomain, report: Report): void {

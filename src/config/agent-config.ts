@@ -61,6 +61,9 @@ export interface AgentConfig<NodeAttestor = unknown> {
   readonly availabilityTargetMs?: number;
   /** Whether callers without an identity may fetch bundles. */
   readonly allowUnauthenticatedVerifiers: boolean;
+  /** Claims of other trust domains' tokens that are returned besides `sub`, `aud` and `exp`. */
+  readonly allowedForeignJwtClaims: readonly string[];
+  readonly jwtSvidCacheMaxSize: number;
   /** Who may use the Delegated Identity API; members of the agent's own trust domain. */
   readonly authorizedDelegates: readonly SpiffeId[];
   readonly sds: SdsConfig;
@@ -76,6 +79,8 @@ export interface AgentConfig<NodeAttestor = unknown> {
     readonly maxConnections: number;
     /** Of these, of one uid; undefined for half of what there may be. */
     readonly maxConnectionsPerUid: number | undefined;
+    /** Calls a second for each set of selectors, by method; methods without a limit are left out. */
+    readonly rateLimits: Readonly<Record<string, number>>;
   };
   readonly plugins: {
     /** The one enabled `NodeAttestor` plugin. */

@@ -4,6 +4,8 @@ import { LOG_KEYS } from "./shared-keys.ts";
 import { choice, duration, flag, integer, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
 
 const DAY_MS = 86_400_000;
+/** JWT-SVIDs that the agent keeps unless the file says otherwise, as SPIRE does. */
+export const JWT_SVID_CACHE_SIZE = 1_000;
 /** Connections that the Workload API's socket holds at once unless the file says otherwise. */
 const MAX_CONNECTIONS = 10_000;
 
@@ -16,6 +18,19 @@ const SDS = section(
   },
   "Names for Envoy's secret discovery.",
   { warning: "read, but the SDS API is not served in this version" },
+);
+
+const limit = (method: string) =>
+  defaulted(integer(0, 1_000_000), 0, `Calls of \`${method}\` a second for each set of selectors; \`0\` for no limit.`);
+
+const RATELIMIT = section(
+  {
+    fetch_x509_svid: limit("FetchX509SVID"),
+    fetch_jwt_svid: limit("FetchJWTSVID"),
+    fetch_x509_bundles: limit("FetchX509Bundles"),
+    fetch_jwt_bundles: limit("FetchJWTBundles"),
+  },
+  "Limits per caller, off by default; the agent's own calls are exempt.",
 );
 
 const EXPERIMENTAL = section(
@@ -35,7 +50,7 @@ const EXPERIMENTAL = section(
     max_connections_per_uid: optional(integer(1, 1_000_000), "Holdfast's own: of these, how many one uid may hold.", {
       fallback: "half of `max_connections`",
     }),
-    ratelimit: section({}, "Rates per method; none is implemented."),
+    ratelimit: RATELIMIT,
   },
   "Keys that may change.",
 );
@@ -75,12 +90,22 @@ export const AGENT = section(
       "ec-p256",
       "Type of the keys made for workloads.",
     ),
+    jwt_svid_cache_max_size: defaulted(
+      integer(0, 1_000_000),
+      JWT_SVID_CACHE_SIZE,
+      "How many JWT-SVIDs are kept; `0` is the default.",
+    ),
     availability_target: optional(
       duration(DAY_MS),
       "Least remaining life to keep on X.509-SVIDs so that an outage of this length is survived; at least 24h.",
       { fallback: "rotation at half-life" },
     ),
     allow_unauthenticated_verifiers: defaulted(flag(), false, "Whether callers without an identity may fetch bundles."),
+    allowed_foreign_jwt_claims: defaulted(
+      texts(),
+      [],
+      "Claims that are returned for tokens of other trust domains besides `sub`, `aud` and `exp`.",
+    ),
     authorized_delegates: defaulted(
       spiffeIds(),
       [],

@@ -49,9 +49,12 @@ interface VerifyingKey {
 /** As long as the authority that they belong to. */
 const keys = new WeakMap<KeyAuthority, VerifyingKey>();
 
-/** Throws `INVALID_ARGUMENT` with the rule that the token breaks, for the peer to read. */
-export async function validateJwtSvid(token: string, expected: JwtExpectation): Promise<ValidJwt> {
-  const parsed = parseJwtSvid(token);
+/** `parsed` is the very token, for those who had to look into it. Throws `INVALID_ARGUMENT` with the rule that it breaks, for the peer to read. */
+export async function validateJwtSvid(
+  token: string,
+  expected: JwtExpectation,
+  parsed: ParsedJwt = parseJwtSvid(token),
+): Promise<ValidJwt> {
   const { key, kind } = findKey(parsed, expected.bundleOf);
   // RFC 8725 3.1: the key says which algorithms are possible, not the token
   if (KEY_KIND[parsed.algorithm] !== kind) {

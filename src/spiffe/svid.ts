@@ -6,6 +6,19 @@ import type { SpiffeId } from "./id.ts";
 /** One DER-encoded certificate. */
 export type Der = Brand<Uint8Array, "Der">;
 
+/** A token that its holder shows to others. */
+export interface JwtSvid {
+  readonly spiffeId: SpiffeId;
+  /** Compact serialization; whoever has it has the identity. */
+  readonly token: string;
+  /** Which key of the bundle signed it. */
+  readonly keyId: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly notBefore: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly notAfter: number;
+}
+
 /** A leaf certificate with its chain and private key. */
 export interface X509Svid {
   readonly spiffeId: SpiffeId;

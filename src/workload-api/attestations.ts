@@ -11,6 +11,8 @@ export interface Attestee {
   failed(error: unknown): void;
 }
 
+type Source = Pick<IdentitySource<ConnectedPeer>, "attest" | "subscribe">;
+
 /** Calls that share what is found out about their caller. */
 interface Batch {
   readonly peer: ConnectedPeer;
@@ -24,11 +26,11 @@ interface Batch {
  * nothing that is told to a call was read before that call was made.
  */
 export class Attestations {
-  readonly #source: IdentitySource<ConnectedPeer>;
+  readonly #source: Source;
   readonly #waiting = new Map<ConnectedPeer, Batch>();
   #scheduled = false;
 
-  constructor(source: IdentitySource<ConnectedPeer>) {
+  constructor(source: Source) {
     this.#source = source;
   }
 

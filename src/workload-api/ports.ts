@@ -4,7 +4,7 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { Selector } from "../spiffe/selector.ts";
-import type { X509Svid } from "../spiffe/svid.ts";
+import type { JwtSvid, X509Svid } from "../spiffe/svid.ts";
 
 /** One identity of a workload. */
 export interface WorkloadIdentity {
@@ -14,9 +14,11 @@ export interface WorkloadIdentity {
 
 /**
  * All that a workload may have at one moment. Immutable; callers that may have the same share one object,
- * so that its encoded form can be cached by identity.
+ * so that its encoded form can be cached by identity. Before the first sync it is pending and without entries.
  */
 export interface WorkloadUpdate {
+  /** What the caller matches, sorted by entry ID: also entries whose X509-SVID is not there, for tokens need none. */
+  readonly entries: readonly AuthorizedEntry[];
   /** Sorted by entry ID; the first is the default identity. Entries whose SVID is expired are left out. */
   readonly identities: readonly WorkloadIdentity[];
   /** True while matching entries still wait for their first SVID: a first answer waits for them. */
@@ -36,4 +38,13 @@ export interface IdentitySource<Peer> {
   attest(peer: Peer, signal: AbortSignal): Promise<readonly Selector[]>;
   /** The cell that follows what a workload with these selectors may have; equal sets share it. */
   subscribe(selectors: readonly Selector[]): Watchable<WorkloadUpdate>;
+  /**
+   * A token of the entry's identity for these audiences, of which none is empty: at once when there is a valid one.
+   * Throws `UNAVAILABLE` when none can be had.
+   */
+  fetchJwtSvid(
+    entry: AuthorizedEntry,
+    audience: readonly string[],
+    signal: () => AbortSignal,
+  ): JwtSvid | Promise<JwtSvid>;
 }

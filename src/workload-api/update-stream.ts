@@ -1,37 +1,50 @@
 /** One streaming call: attests its caller, then sends what the caller may have whenever that changes. */
-import { AgentError, errorText } from "../lib/errors.ts";
-import { GrpcCode, grpcCodeName, toGrpcStatus } from "../lib/grpc-status.ts";
-import type { Logger } from "../lib/log.ts";
-import type { LogShare } from "../lib/log-share.ts";
-import type { Reply } from "../lib/rpc/transport.ts";
+import { GrpcCode } from "../lib/grpc-status.ts";
+import type { Method, Reply } from "../lib/rpc/transport.ts";
+import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
 import type { Watchable } from "../lib/watchable.ts";
 import type { Attestations, Attestee } from "./attestations.ts";
-import type { WorkloadCall } from "./guard.ts";
+import { guarded, type WorkloadCall } from "./guard.ts";
 import type { Later } from "./later.ts";
+import type { ConnectedPeer } from "./peer.ts";
 import type { WorkloadUpdate } from "./ports.ts";
 import type { Pushable, PushQueue } from "./push-queue.ts";
+import type { RateLimits } from "./rate-limits.ts";
+import { checkUnchanged, type RefusalLog, sayDenied, sayFailed } from "./refusals.ts";
 
-/** What streams share. */
-export interface StreamHost {
+/** A call in progress, as the API ends it when it closes. */
+export interface OpenCall {
+  /** Does nothing when the call has ended. */
+  end(code: GrpcCode, message: string): void;
+}
+
+/** What calls share. */
+export interface StreamHost extends RefusalLog {
   readonly attestations: Attestations;
   readonly queue: PushQueue;
   /** Streams that had their first answer, until {@link UpdateStream.watchExit}. */
   readonly staying: Later<UpdateStream>;
-  readonly log: Logger;
-  /** Bounds what is said of callers, by uid. */
-  readonly lines: LogShare<number>;
-  /** The streams in progress. */
-  readonly open: Set<UpdateStream>;
+  readonly limits: RateLimits;
+  /** The calls in progress. */
+  readonly open: Set<OpenCall>;
 }
 
 /** The encoded answer for an update; null when the caller is entitled to nothing. */
 export type Encoder = (update: WorkloadUpdate) => Reply | null;
 
+/** A method that answers with a stream of updates. */
+export function streaming(host: StreamHost, codec: MessageCodec<unknown>, encode: Encoder): Method<ConnectedPeer> {
+  return guarded((call, request) => {
+    if (request.length > 0) decodeRequest(codec, request);
+    new UpdateStream(host, call, encode).start();
+  });
+}
+
 /**
  * From {@link start} to the end of the call. Complete messages only, and none that equals the one before it. The
  * first waits until all that the caller may have is there; that nothing is left is said at once.
  */
-export class UpdateStream implements Pushable, Attestee {
+export class UpdateStream implements Pushable, Attestee, OpenCall {
   readonly #host: StreamHost;
   readonly #call: WorkloadCall;
   readonly #encode: Encoder;
@@ -61,6 +74,7 @@ export class UpdateStream implements Pushable, Attestee {
     this.#leave = undefined;
     if (this.#ended) return;
     try {
+      this.#host.limits.check(this.#call, cell);
       this.#cell = cell;
       this.#answer(cell.value, true);
       if (this.#ended) return;
@@ -110,11 +124,7 @@ export class UpdateStream implements Pushable, Attestee {
       this.#last = reply;
       return;
     }
-    if (!verified && !this.#call.peer.isUnchanged()) {
-      throw new AgentError("UNAVAILABLE", "caller is not the process that connected", {
-        publicMessage: "workload attestation failed",
-      });
-    }
+    if (!verified) checkUnchanged(this.#call);
     if (reply === null) {
       this.#deny();
       return;
@@ -124,23 +134,13 @@ export class UpdateStream implements Pushable, Attestee {
   }
 
   #deny(): void {
-    const { peer, method } = this.#call;
-    const fields = { pid: peer.pid, caller_uid: peer.uid, method, registered: false };
-    const { log, lines } = this.#host;
-    lines.pass(peer.uid, (suppressed) => log.info("No identity issued", { ...fields, ...suppressed }));
+    sayDenied(this.#host, this.#call);
     this.end(GrpcCode.PERMISSION_DENIED, "no identity issued");
   }
 
   #fail(error: unknown): void {
     if (this.#ended) return;
-    const { code, message } = toGrpcStatus(error);
-    const { peer, method } = this.#call;
-    if (!peer.isUnchanged()) peer.refuse();
-    const fields = { pid: peer.pid, caller_uid: peer.uid, method, status_code: grpcCodeName(code) };
-    const { log, lines } = this.#host;
-    lines.pass(peer.uid, (suppressed) =>
-      log.warn("Call failed", { ...fields, error: errorText(error), ...suppressed }),
-    );
+    const { code, message } = sayFailed(this.#host, this.#call, error);
     this.end(code, message);
   }
 

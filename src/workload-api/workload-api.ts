@@ -14,12 +14,14 @@ import { CallGate } from "./call-gate.ts";
 import { FairTurns } from "./fair-turns.ts";
 import { unimplemented } from "./guard.ts";
 import { HEALTH_SERVICE, healthMethods } from "./health.ts";
+import { jwtMethods } from "./jwt.ts";
 import { Later } from "./later.ts";
 import type { WorkloadLimits } from "./limits.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import { PeerGate } from "./peers.ts";
 import type { IdentitySource } from "./ports.ts";
 import { PushQueue } from "./push-queue.ts";
+import { RateLimits } from "./rate-limits.ts";
 import { ReadShares } from "./read-shares.ts";
 import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
 import type { StreamHost } from "./update-stream.ts";
@@ -27,7 +29,7 @@ import { x509Methods } from "./x509.ts";
 
 const SERVICE = "SpiffeWorkloadAPI";
 /** Methods of the service that this version answers `UNIMPLEMENTED`. */
-const NOT_YET = ["FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "FetchWITSVID", "FetchWITBundles"];
+const NOT_YET = ["FetchWITSVID", "FetchWITBundles"];
 /** How long a stream must stay before its caller's exit is watched for. */
 const WATCH_EXITS_MS = 100;
 /** How long callers have to take the news that the agent stops. */
@@ -39,6 +41,8 @@ export interface WorkloadApiDeps {
   readonly native: PeerCredentialSource;
   readonly clock: Clock;
   readonly log: Logger;
+  /** The agent's own process, which rate limits leave alone. */
+  readonly ownPid: number;
   /** Whether callers can be answered now, for the health service. */
   healthy(): boolean;
 }
@@ -51,6 +55,10 @@ export interface WorkloadApiOptions {
   readonly limits: WorkloadLimits;
   /** `allow_unauthenticated_verifiers`. */
   readonly allowUnauthenticatedVerifiers: boolean;
+  /** `allowed_foreign_jwt_claims`. */
+  readonly allowedForeignJwtClaims: readonly string[];
+  /** Calls a second for each set of selectors, by the name of a method of `SpiffeWorkloadAPI`; others have no limit. */
+  readonly rateLimits: Readonly<Record<string, number>>;
   /** `disable_workload_api`: health and reflection stay. */
   readonly disableWorkloadApi?: boolean;
   readonly credentials?: PeerCredentialsOptions;
@@ -89,6 +97,7 @@ export class WorkloadApi {
       lines: new LogShare(clock),
       queue: new PushQueue(clock),
       staying: new Later(clock, { withinMs: WATCH_EXITS_MS, work: (stream) => stream.watchExit() }),
+      limits: new RateLimits(clock, { perSecond: byMethod(options.rateLimits), ownPid: deps.ownPid }),
       open: new Set(),
     };
     const { credentials, limits } = options;
@@ -168,11 +177,16 @@ function methodTable(
   deps: WorkloadApiDeps,
   options: WorkloadApiOptions,
 ): MethodTable<ConnectedPeer> {
+  const { allowUnauthenticatedVerifiers } = options;
   const workload: [name: string, method: Method<ConnectedPeer>][] =
     options.disableWorkloadApi === true
       ? []
       : [
-          ...x509Methods(streams, { allowUnauthenticatedVerifiers: options.allowUnauthenticatedVerifiers }),
+          ...x509Methods(streams, { allowUnauthenticatedVerifiers }),
+          ...jwtMethods(
+            { host: streams, source: deps.source, clock: deps.clock },
+            { allowUnauthenticatedVerifiers, allowedForeignClaims: new Set(options.allowedForeignJwtClaims) },
+          ),
           ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),
         ];
   const onError = (error: unknown, method: string): void => {
@@ -185,6 +199,10 @@ function methodTable(
     ...reflectionMethods<ConnectedPeer>(services, fileDescriptors, { onError }),
   ];
   return new Map(methods.map(([path, method]) => [path, calls.guard(method)]));
+}
+
+function byMethod(limits: Readonly<Record<string, number>>): ReadonlyMap<string, number> {
+  return new Map(Object.entries(limits).map(([name, limit]) => [`/${SERVICE}/${name}`, limit]));
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -5,6 +5,8 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import { type TrustDomain, trustDomainId } from "../spiffe/id.ts";
 import type { X509Svid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "./ports.ts";
+import { remember } from "./remember.ts";
+import { servedBy } from "./served.ts";
 
 /** The encoded parts of an SVID that outlive updates. */
 interface EncodedSvid {
@@ -71,29 +73,7 @@ export function hasIdentity(update: WorkloadUpdate): boolean {
   return update.identities.some(({ entry }) => !entry.storeSvid);
 }
 
-/**
- * The identities as callers see them: none that is meant for a store of secrets only, and of several with the
- * same hint the oldest entry (by ID when equally old). The order stays.
- */
+/** The identities as callers see them, in the same order; see {@link servedBy}. */
 export function servedIdentities(identities: readonly WorkloadIdentity[]): readonly WorkloadIdentity[] {
-  const byHint = new Map<string, WorkloadIdentity>();
-  const served = identities.filter(({ entry }) => !entry.storeSvid);
-  for (const identity of served) {
-    const { hint } = identity.entry;
-    const rival = byHint.get(hint);
-    if (rival === undefined || isOlder(identity, rival)) byHint.set(hint, identity);
-  }
-  return served.filter((identity) => identity.entry.hint === "" || byHint.get(identity.entry.hint) === identity);
-}
-
-function isOlder({ entry: a }: WorkloadIdentity, { entry: b }: WorkloadIdentity): boolean {
-  return a.createdAt < b.createdAt || (a.createdAt === b.createdAt && a.entryId < b.entryId);
-}
-
-function remember<K extends object, V>(memory: WeakMap<K, V>, key: K, make: () => NoInfer<V>): V {
-  const known = memory.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  memory.set(key, made);
-  return made;
+  return servedBy(identities, ({ entry }) => entry);
 }

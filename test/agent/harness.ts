@@ -124,6 +124,7 @@ export async function startAgent(site: Site, change: AgentChange = {}): Promise<
       keyManager: { name: "disk", directory: join(folder, "data") },
       bootstrap: { kind: "file", path: bundlePath, format: "pem" },
       workloadKeyType: "ec-p256",
+      jwtSvidCacheMaxSize: 100,
       syncIntervalMs: 50,
       requirePqKem: false,
       useSyncAuthorizedEntries: true,

@@ -25,6 +25,8 @@ describe("a valid file", () => {
         bootstrap: { kind: "file", path: "/etc/bundle.pem", format: "pem" },
         workloadKeyType: "ec-p256",
         allowUnauthenticatedVerifiers: false,
+        allowedForeignJwtClaims: [],
+        jwtSvidCacheMaxSize: 1_000,
         authorizedDelegates: [],
         sds: {
           defaultSvidName: "default",
@@ -46,6 +48,7 @@ describe("a valid file", () => {
           useSyncAuthorizedEntries: true,
           maxConnections: 10_000,
           maxConnectionsPerUid: undefined,
+          rateLimits: {},
         },
         plugins: {
           nodeAttestor: expect.objectContaining({ name: "join_token", options: {} }),
@@ -67,11 +70,13 @@ describe("a valid file", () => {
         log_selectors = ["unix:user", "k8s:ns"]
         trust_bundle_url = "http://bundle/x" trust_bundle_unix_socket = "/b.sock" trust_bundle_format = "spiffe"
         join_token_file = "/t" workload_x509_svid_key_type = "rsa-2048" availability_target = "24h"
+        jwt_svid_cache_max_size = 7 allowed_foreign_jwt_claims = ["role"]
         allow_unauthenticated_verifiers = true authorized_delegates = ["spiffe://example.org/d"]
         sds { default_svid_name = "s" default_bundle_name = "b" default_all_bundles_name = "a"
               disable_spiffe_cert_validation = true }
         experimental { sync_interval = "1m30s" require_pq_kem = true use_sync_authorized_entries = false
-                       max_connections = 11 max_connections_per_uid = 11 ratelimit { fetch_x509_svid = 0 } }
+                       max_connections = 11 max_connections_per_uid = 11 ratelimit { fetch_x509_svid = 0
+                       fetch_jwt_svid = 1 fetch_x509_bundles = 2 fetch_jwt_bundles = 3 } }
       }
       health_checks { listener_enabled = true bind_address = "[::]" bind_port = "8080" live_path = "/l" ready_path = "/r" }
       telemetry { Prometheus { host = "[::1]" port = 9988 } }
@@ -96,6 +101,8 @@ describe("a valid file", () => {
       workloadKeyType: "rsa-2048",
       availabilityTargetMs: 86_400_000,
       allowUnauthenticatedVerifiers: true,
+      allowedForeignJwtClaims: ["role"],
+      jwtSvidCacheMaxSize: 7,
       authorizedDelegates: ["spiffe://example.org/d"],
       sds: {
         defaultSvidName: "s",
@@ -111,6 +118,7 @@ describe("a valid file", () => {
         useSyncAuthorizedEntries: false,
         maxConnections: 11,
         maxConnectionsPerUid: 11,
+        rateLimits: { FetchJWTSVID: 1, FetchX509Bundles: 2, FetchJWTBundles: 3 },
       },
       plugins: {
         nodeAttestor: expect.objectContaining({ name: "join_token", options: {} }),

@@ -94,11 +94,6 @@ describe("warnings", () => {
       "x509_svid_cache_max_size = 10",
       "not implemented in this version and ignored: the agent holds an X.509-SVID for every entry it is authorized for",
     ],
-    ["jwt_svid_cache_max_size = 10", "not implemented in this version and ignored: the agent has its own bound"],
-    [
-      'allowed_foreign_jwt_claims = ["a"]',
-      "not implemented in this version and ignored: no claims beyond sub, exp and aud are returned for foreign tokens",
-    ],
     [
       'rebootstrap_delay = "5m"',
       "not implemented in this version and ignored: it has no effect without rebootstrap_mode",
@@ -120,19 +115,19 @@ describe("warnings", () => {
     'rebootstrap_mode = "never" rebootstrap_delay = "10m"',
     "profiling_enabled = false profiling_port = 0 profiling_names = []",
     "disable_sds_api = true",
-    'allowed_foreign_jwt_claims = [] experimental { named_pipe_name = "" feature_flags = [] ratelimit { fetch_secrets = 0 } }',
+    'allowed_foreign_jwt_claims = ["a"] jwt_svid_cache_max_size = 10 experimental { named_pipe_name = "" feature_flags = [] ratelimit { fetch_secrets = 0 } }',
   ])("none for what asks for nothing: %s", (line) => {
     expect(loadWith(`  ${line}`).warnings).toEqual([]);
   });
 
   test("nested keys are named in full", () => {
     const { warnings } = load(
-      `${withKeys(AGENT_FILE, '  experimental { ratelimit { fetch_x509_svid = 5 } broker { socket_path = "/x" } }')}
+      `${withKeys(AGENT_FILE, '  experimental { ratelimit { stream_secrets = 5 } broker { socket_path = "/x" } }')}
 telemetry { Statsd = [{ address = "localhost:1" }] }`,
     );
     expect(warnings).toEqual([
-      "agent.conf:6:30: agent.experimental.ratelimit.fetch_x509_svid: not implemented in this version and ignored: connections are bounded by max_connections instead",
-      "agent.conf:6:52: agent.experimental.broker: not implemented in this version and ignored: the Broker API is not served",
+      "agent.conf:6:30: agent.experimental.ratelimit.stream_secrets: not implemented in this version and ignored: the SDS API is not served",
+      "agent.conf:6:51: agent.experimental.broker: not implemented in this version and ignored: the Broker API is not served",
       "agent.conf:14:13: telemetry.Statsd: not implemented in this version and ignored: only Prometheus can collect metrics",
     ]);
   });

@@ -1,4 +1,5 @@
 /** The handlers of the fake SPIRE server. */
+import { randomUUID } from "node:crypto";
 import {
   Metadata,
   type Server,
@@ -34,6 +35,7 @@ import { parseCertificate, spiffeIdOf } from "../../src/pki/certificate.ts";
 import { parseCsr, verifyCsr } from "../../src/pki/csr.ts";
 import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import { agentId, makeSpiffeId, parseTrustDomain, pathOf, type SpiffeId } from "../../src/spiffe/id.ts";
+import { makeToken } from "../pki/jwt-tokens.ts";
 import type { FakeServerState } from "./spire-server.ts";
 import type { TestCa } from "./test-ca.ts";
 
@@ -137,8 +139,15 @@ export function registerFakeServices(server: Server, state: FakeServerState): vo
     },
   );
   server.addService(
-    { batchNewX509Svid: SVIDService.batchNewX509Svid },
+    { batchNewX509Svid: SVIDService.batchNewX509Svid, newJwtsvid: SVIDService.newJwtsvid },
     {
+      newJwtsvid: unary<{ entryId: string; audience: string[] }, unknown>(
+        "NewJWTSVID",
+        ({ entryId, audience }, call) => {
+          authorized(call);
+          return { svid: signJwt(state, entryId, audience) };
+        },
+      ),
       batchNewX509Svid: unary<{ params: { entryId: string; csr: Buffer }[] }, unknown>(
         "BatchNewX509SVID",
         async ({ params }, call) => {
@@ -291,6 +300,18 @@ async function signItem(state: FakeServerState, item: { entryId: string; csr: Bu
   const ttl = entry.x509SvidTtl > 0 ? entry.x509SvidTtl * 1_000 : state.svidTtlMs;
   const svid = await issue(state, state.rogueCa ?? state.ca, id, item.csr, ttl);
   return { status: { code: 0, message: "OK" }, svid };
+}
+
+function signJwt(state: FakeServerState, entryId: string, audience: readonly string[]) {
+  const entry = state.entries.get(entryId);
+  if (entry === undefined) throw new Refused(status.NOT_FOUND, "entry not found or not authorized");
+  if (audience.length === 0) throw new Refused(status.INVALID_ARGUMENT, "at least one audience is required");
+  const sub = makeSpiffeId(parseTrustDomain(entry.spiffeId?.trustDomain ?? ""), entry.spiffeId?.path ?? "");
+  const iat = Math.floor(Date.now() / 1_000);
+  const exp = iat + state.jwtTtlS;
+  const jti = entry.additionalAttributes?.jwtSvidIncludeJti === true ? { jti: randomUUID() } : {};
+  const token = makeToken(state.jwtKey, { sub, aud: audience, iat, exp, ...jti });
+  return { token, id: entry.spiffeId, issuedAt: BigInt(iat), expiresAt: BigInt(exp), hint: "" };
 }
 
 async function issue(

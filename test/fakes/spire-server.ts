@@ -10,6 +10,7 @@ import { pkcs8Of } from "../../src/pki/keys.ts";
 import { pemEncode } from "../../src/pki/pem.ts";
 import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import { type SpiffeId, serverId, type TrustDomain } from "../../src/spiffe/id.ts";
+import { makeKey, type SigningKey } from "../pki/jwt-tokens.ts";
 import { registerFakeServices } from "./spire-server-api.ts";
 import { bundleOf, HOUR, TestCa } from "./test-ca.ts";
 
@@ -43,6 +44,9 @@ export interface FakeServerState {
   readonly refusedEntries: Set<string>;
   /** Issue workload SVIDs by this CA instead, which no bundle knows. */
   rogueCa: TestCa | undefined;
+  /** Signs JWT-SVIDs; its public half belongs in the bundle. */
+  jwtKey: SigningKey;
+  jwtTtlS: number;
   /** Calls, by short method name, in order. */
   readonly calls: string[];
   /** The watch streams that are open. */
@@ -86,6 +90,8 @@ export class FakeSpireServer implements AsyncDisposable {
       hasSync: true,
       failures: new Map(),
       refusedEntries: new Set(),
+      jwtKey: makeKey("jwt-1"),
+      jwtTtlS: 300,
       rogueCa: undefined,
       calls: [],
       watchers: new Set(),

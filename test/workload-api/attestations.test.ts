@@ -13,7 +13,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function setUp() {
   const asked: { readonly signal: AbortSignal; end(error?: Error): void }[] = [];
   const rests: ConnectedPeer[] = [];
-  const source: IdentitySource<ConnectedPeer> = {
+  const source: Pick<IdentitySource<ConnectedPeer>, "attest" | "subscribe"> = {
     attest: (_peer, signal) =>
       new Promise((resolve, reject) => {
         asked.push({ signal, end: (error) => (error === undefined ? resolve([]) : reject(error)) });

@@ -10,9 +10,10 @@ import type { LogFields, Logger } from "../../src/lib/log.ts";
 import type { PeerCredentialSource } from "../../src/lib/native.ts";
 import { type Watchable, WatchableValue } from "../../src/lib/watchable.ts";
 import { emptyBundle, type TrustBundle } from "../../src/spiffe/bundle.ts";
-import { parseSpiffeId, parseTrustDomain } from "../../src/spiffe/id.ts";
+import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
+import { parseSpiffeId, parseTrustDomain, type SpiffeId } from "../../src/spiffe/id.ts";
 import { type Selector, selectorText } from "../../src/spiffe/selector.ts";
-import type { Der, X509Svid } from "../../src/spiffe/svid.ts";
+import type { Der, JwtSvid, X509Svid } from "../../src/spiffe/svid.ts";
 import { defaultLimits } from "../../src/workload-api/limits.ts";
 import type { ConnectedPeer } from "../../src/workload-api/peer.ts";
 import type { IdentitySource, WorkloadIdentity, WorkloadUpdate } from "../../src/workload-api/ports.ts";
@@ -72,6 +73,7 @@ export function identityOf(
 /** An update with these identities. */
 export function updateOf(identities: readonly WorkloadIdentity[], more: Partial<WorkloadUpdate> = {}): WorkloadUpdate {
   return {
+    entries: identities.map(({ entry }) => entry),
     identities,
     pending: false,
     bundle: bundleOf(TRUST_DOMAIN, "root 1", "root 2"),
@@ -80,16 +82,36 @@ export function updateOf(identities: readonly WorkloadIdentity[], more: Partial<
   };
 }
 
+/** A text in place of a token. */
+export function jwtOf(spiffeId: SpiffeId, token: string): JwtSvid {
+  return { spiffeId, token, keyId: "kid", notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
+}
+
 /** Gives what the test says, by default to everybody the same. */
 export class FakeSource implements IdentitySource<ConnectedPeer> {
   readonly everybody = new WatchableValue<WorkloadUpdate>(updateOf([]));
   readonly peers: ConnectedPeer[] = [];
   attested: (peer: ConnectedPeer, signal: AbortSignal) => Promise<readonly Selector[]> = async () => [];
   readonly seen: string[][] = [];
+  /** Every request for a token. */
+  readonly asked: { readonly entryId: string; readonly audience: readonly string[] }[] = [];
+  token: (entry: AuthorizedEntry, audience: readonly string[], signal: AbortSignal) => JwtSvid | Promise<JwtSvid> = (
+    entry,
+    audience,
+  ) => jwtOf(entry.spiffeId, `${entry.entryId}:${audience.join()}`);
 
   attest(peer: ConnectedPeer, signal: AbortSignal): Promise<readonly Selector[]> {
     this.peers.push(peer);
     return this.attested(peer, signal);
+  }
+
+  fetchJwtSvid(
+    entry: AuthorizedEntry,
+    audience: readonly string[],
+    signal: () => AbortSignal,
+  ): JwtSvid | Promise<JwtSvid> {
+    this.asked.push({ entryId: entry.entryId, audience });
+    return this.token(entry, audience, signal());
   }
 
   subscribe(selectors: readonly Selector[]): Watchable<WorkloadUpdate> {
@@ -116,6 +138,9 @@ export class LogLines implements Logger {
   }
 }
 
+/** What may be set. */
+export type HarnessOptions = Partial<WorkloadApiOptions> & { readonly ownPid?: number };
+
 /** The API and what belongs to it; everything is closed at the end. */
 export class ApiHarness implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "workload-api-"));
@@ -125,18 +150,24 @@ export class ApiHarness implements AsyncDisposable {
   healthy = true;
   readonly #clients: SpiffeWorkloadAPIClient[] = [];
 
-  private constructor(source: IdentitySource<ConnectedPeer>, options: Partial<WorkloadApiOptions>) {
+  private constructor(source: IdentitySource<ConnectedPeer>, options: HarnessOptions) {
+    // The tests call from the process that serves; it is not exempt as an agent's own would be.
+    const { ownPid = 0, ...settings } = options;
     chmodSync(this.folder, 0o755);
     this.api = new WorkloadApi(
-      { source, native, clock: systemClock, log: this.log, healthy: () => this.healthy },
-      { socketPath: this.path, limits: defaultLimits(2000), allowUnauthenticatedVerifiers: false, ...options },
+      { source, native, clock: systemClock, log: this.log, ownPid, healthy: () => this.healthy },
+      {
+        socketPath: this.path,
+        limits: defaultLimits(2000),
+        allowUnauthenticatedVerifiers: false,
+        allowedForeignJwtClaims: [],
+        rateLimits: {},
+        ...settings,
+      },
     );
   }
 
-  static async open(
-    source: IdentitySource<ConnectedPeer>,
-    options: Partial<WorkloadApiOptions> = {},
-  ): Promise<ApiHarness> {
+  static async open(source: IdentitySource<ConnectedPeer>, options: HarnessOptions = {}): Promise<ApiHarness> {
     const harness = new ApiHarness(source, options);
     await harness.api.open();
     return harness;

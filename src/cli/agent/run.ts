@@ -47,11 +47,20 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
     agentOptions(config),
   );
   const api = new WorkloadApi(
-    { source: agent.identitySource, native, clock, log, healthy: () => agent.health.facts.value.serving },
+    {
+      source: agent.identitySource,
+      native,
+      clock,
+      log,
+      ownPid: process.pid,
+      healthy: () => agent.health.facts.value.serving,
+    },
     {
       socketPath: config.socketPath,
       limits: limits(config, daemon.fileLimit),
       allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
+      allowedForeignJwtClaims: config.allowedForeignJwtClaims,
+      rateLimits: config.experimental.rateLimits,
       disableWorkloadApi: config.disableWorkloadApi,
     },
   );
@@ -78,6 +87,7 @@ function agentOptions(config: AgentConfig): AgentOptions {
     bootstrap: config.bootstrap,
     workloadKeyType: config.workloadKeyType,
     ...(config.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: config.availabilityTargetMs }),
+    jwtSvidCacheMaxSize: config.jwtSvidCacheMaxSize,
     syncIntervalMs: config.experimental.syncIntervalMs,
     requirePqKem: config.experimental.requirePqKem,
     useSyncAuthorizedEntries: config.experimental.useSyncAuthorizedEntries,

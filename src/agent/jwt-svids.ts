@@ -1,0 +1,181 @@
+/**
+ * JWT-SVIDs for workloads: a valid one that was given before is given again at once, and replaced behind when half its
+ * life is over; equal requests share one signing.
+ */
+import { backoffDelay } from "../lib/backoff.ts";
+import type { Clock } from "../lib/clock.ts";
+import { AgentError, type ErrorCode, errorCode, errorText, findAgentError } from "../lib/errors.ts";
+import type { Logger } from "../lib/log.ts";
+import { LogShare } from "../lib/log-share.ts";
+import type { Random } from "../lib/random.ts";
+import type { TrustBundle } from "../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
+import type { SpiffeId } from "../spiffe/id.ts";
+import { isExpired } from "../spiffe/rotation.ts";
+import type { JwtSvid } from "../spiffe/svid.ts";
+import { acceptIssuedJwt, type SignedJwt } from "./issued-jwt.ts";
+import { JwtCache, jwtKey } from "./jwt-cache.ts";
+import { Flights } from "./jwt-flights.ts";
+import { renewalTime } from "./renewal-time.ts";
+import { Slots } from "./slots.ts";
+
+/** Has the server sign a token for an entry. */
+export type SignJwt = (entryId: string, audience: readonly string[], signal: AbortSignal) => Promise<SignedJwt>;
+
+/** What `JwtSvids` is made of. */
+export interface JwtSvidsDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Tokens that are kept. */
+  readonly maxSize: number;
+}
+
+/** What may be better at the next try; SPIRE's agents repeat these as well. */
+const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "UNTRUSTED",
+  "RESOURCE_EXHAUSTED",
+  "NOT_FOUND",
+]);
+const RETRY = { initialMs: 500, maxMs: 5_000 };
+/** Calls of the server at a time; more wait in line. */
+const PARALLEL = 32;
+
+/** Nothing is asked of the server before somebody asks here. */
+export class JwtSvids {
+  readonly #deps: JwtSvidsDeps;
+  readonly #cache: JwtCache;
+  readonly #flights: Flights<JwtSvid>;
+  readonly #slots = new Slots(PARALLEL);
+  readonly #lines: LogShare<SpiffeId>;
+  /** Until when not to try again behind, in monotonic milliseconds; only of tokens that could not be replaced. */
+  readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>();
+  #knownKeys: ReadonlySet<string> = new Set();
+  #single = 0;
+  /** Set once there is a connection. */
+  sign: SignJwt = () => Promise.reject(new AgentError("UNAVAILABLE", "the agent has not attested yet"));
+
+  constructor(deps: JwtSvidsDeps) {
+    this.#deps = deps;
+    this.#cache = new JwtCache(deps.maxSize);
+    this.#flights = new Flights(deps.clock);
+    this.#lines = new LogShare(deps.clock);
+  }
+
+  /** Tokens that are kept now. */
+  get size(): number {
+    return this.#cache.size;
+  }
+
+  /** Throws `UNAVAILABLE` when the server gives none and there is no valid one, or the signal's reason. */
+  fetch(entry: AuthorizedEntry, audience: readonly string[], signal: () => AbortSignal): JwtSvid | Promise<JwtSvid> {
+    const { spiffeId } = entry;
+    if (entry.jwtSvidIncludeJti) {
+      // Each of these is one of its kind: never kept, never shared.
+      return this.#flights.join(`jti ${this.#single++}`, signal(), (flight) => this.#sign(entry, audience, flight));
+    }
+    const key = jwtKey(spiffeId, audience);
+    const now = this.#deps.clock.now();
+    const cached = this.#cache.get(spiffeId, key);
+    if (cached !== undefined && !isExpired(cached.svid, now)) {
+      if (now >= cached.refreshAt) this.#refresh(key, entry, audience);
+      return cached.svid;
+    }
+    return this.#flights.join(key, signal(), (flight) => this.#renew(key, entry, audience, flight));
+  }
+
+  /** Forgets tokens whose key is tainted, or was in the bundle and is no more: verifiers will refuse them. */
+  adoptBundle({ jwtAuthorities }: TrustBundle): void {
+    const before = this.#knownKeys;
+    const keys = new Set(jwtAuthorities.filter(({ tainted }) => !tainted).map(({ keyId }) => keyId));
+    const tainted = new Set(jwtAuthorities.filter((key) => key.tainted).map(({ keyId }) => keyId));
+    this.#knownKeys = keys;
+    const dropped = this.#cache.drop(
+      ({ svid: { keyId } }) => tainted.has(keyId) || (before.has(keyId) && !keys.has(keyId)),
+    );
+    if (dropped > 0)
+      this.#deps.log.info("JWT-SVIDs of a tainted or revoked authority were removed", { count: dropped });
+  }
+
+  /** Stops serving: nothing that is kept or on its way is given to anybody. */
+  clear(): void {
+    this.#cache.clear();
+    this.#resting.clear();
+    this.#flights.abort(new AgentError("UNAVAILABLE", "the agent stopped serving"));
+  }
+
+  #refresh(key: string, entry: AuthorizedEntry, audience: readonly string[]): void {
+    const { clock } = this.#deps;
+    if (clock.monotonic() < (this.#resting.get(key)?.until ?? Number.NEGATIVE_INFINITY)) return;
+    this.#flights.behind(key, async (signal) => {
+      try {
+        return await this.#renew(key, entry, audience, signal);
+      } catch (error) {
+        this.#rest(key, entry, error);
+        throw error;
+      }
+    });
+  }
+
+  /** A token is still there, so nobody waits for the next try. */
+  #rest(key: string, { spiffeId }: AuthorizedEntry, error: unknown): void {
+    const { clock, random, log } = this.#deps;
+    const failures = (this.#resting.get(key)?.failures ?? 0) + 1;
+    if (this.#resting.size >= this.#deps.maxSize) this.#resting.clear();
+    this.#resting.set(key, { failures, until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()) });
+    this.#lines.pass(spiffeId, (suppressed) =>
+      log.warn("Could not renew a JWT-SVID; the one at hand is given", {
+        spiffe_id: spiffeId,
+        error: errorText(error),
+        ...suppressed,
+      }),
+    );
+  }
+
+  async #renew(
+    key: string,
+    entry: AuthorizedEntry,
+    audience: readonly string[],
+    signal: AbortSignal,
+  ): Promise<JwtSvid> {
+    const svid = await this.#sign(entry, audience, signal);
+    // What came after the agent stopped serving is not kept.
+    signal.throwIfAborted();
+    const { clock, random } = this.#deps;
+    this.#resting.delete(key);
+    this.#cache.put(key, { svid, refreshAt: renewalTime(svid, clock.now(), () => random.unit()) });
+    return svid;
+  }
+
+  async #sign(entry: AuthorizedEntry, audience: readonly string[], signal: AbortSignal): Promise<JwtSvid> {
+    const { clock, random } = this.#deps;
+    for (let failures = 1; ; failures++) {
+      try {
+        const signed = await this.#slots.use(() => this.sign(entry.entryId, audience, signal), signal);
+        signal.throwIfAborted();
+        return acceptIssuedJwt(signed, { entry, audience, now: clock.now() });
+      } catch (error) {
+        if (signal.aborted || !TRANSIENT.has(errorCode(error))) throw unavailable(error);
+        try {
+          await clock.sleep(
+            backoffDelay(RETRY, failures, () => random.unit()),
+            signal,
+          );
+        } catch {
+          throw unavailable(error);
+        }
+      }
+    }
+  }
+}
+
+/** The caller may read the kind of failure, not the server's words. */
+function unavailable(error: unknown): AgentError {
+  const kind = findAgentError(error)?.publicMessage ?? "internal error";
+  return new AgentError("UNAVAILABLE", "could not fetch JWT-SVID", {
+    cause: error,
+    publicMessage: `could not fetch JWT-SVID: ${kind}`,
+  });
+}

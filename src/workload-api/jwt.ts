@@ -1,0 +1,130 @@
+/** The JWT methods of the Workload API. */
+import { JWTBundlesRequest, JWTSVIDRequest, ValidateJWTSVIDRequest } from "../gen/workload/workload.ts";
+import type { Clock } from "../lib/clock.ts";
+import { errorText, publicError } from "../lib/errors.ts";
+import type { Method, Reply } from "../lib/rpc/transport.ts";
+import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
+import { parseJwtSvid } from "../pki/jwt-parse.ts";
+import { validateJwtSvid } from "../pki/jwt-validate.ts";
+import type { TrustBundle } from "../spiffe/bundle.ts";
+import { parseSpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
+import { AnswerCall, type Question } from "./answer-call.ts";
+import { guarded } from "./guard.ts";
+import { type EntryToken, encodeClaims, JwtEncoder } from "./jwt-encoder.ts";
+import type { ConnectedPeer } from "./peer.ts";
+import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
+import { servedBy } from "./served.ts";
+import { type Encoder, type StreamHost, streaming } from "./update-stream.ts";
+import { hasIdentity } from "./x509-encoder.ts";
+
+/** What the JWT methods are made of. */
+export interface JwtDeps {
+  readonly host: StreamHost;
+  readonly source: IdentitySource<ConnectedPeer>;
+  readonly clock: Clock;
+}
+
+/** How the JWT methods behave. */
+export interface JwtOptions {
+  /** Whether callers without an identity get the bundle of our own trust domain. */
+  readonly allowUnauthenticatedVerifiers: boolean;
+  /** Claims of other trust domains' tokens that are returned besides `sub`, `aud` and `exp`. */
+  readonly allowedForeignClaims: ReadonlySet<string>;
+}
+
+/** All audiences of a token together, with a byte more for each; no verifier takes tokens of twice the length. */
+const MAX_AUDIENCE_BYTES = 16 * 1024;
+
+/** `FetchJWTSVID`, `FetchJWTBundles` and `ValidateJWTSVID`. */
+export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, method: Method<ConnectedPeer>][] {
+  const encoder = new JwtEncoder();
+  const bundles: Encoder = (update) =>
+    options.allowUnauthenticatedVerifiers || hasIdentity(update) ? encoder.bundles(update) : null;
+  return [
+    ["FetchJWTSVID", answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))],
+    ["FetchJWTBundles", streaming(deps.host, JWTBundlesRequest, bundles)],
+    ["ValidateJWTSVID", answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, deps, options))],
+  ];
+}
+
+/** What `ask` throws ends the call before its caller is attested. */
+function answering<T>(host: StreamHost, codec: MessageCodec<T>, ask: (request: T) => Question): Method<ConnectedPeer> {
+  return guarded((call, request) => {
+    new AnswerCall(host, call, ask(decodeRequest(codec, request))).start();
+  });
+}
+
+function fetchQuestion(request: JWTSVIDRequest, source: IdentitySource<ConnectedPeer>, encoder: JwtEncoder): Question {
+  const audience = readAudience(request.audience);
+  const { spiffeId } = request;
+  if (spiffeId !== "") checkSpiffeId(spiffeId);
+  return {
+    // Entries say what a caller may have; their X509-SVIDs, which may still be on their way, say nothing of tokens.
+    isAnswerable: isSynced,
+    answer(update, signal) {
+      const served = servedBy(update.entries, (entry) => entry);
+      const entries = spiffeId === "" ? served : served.filter((entry) => entry.spiffeId === spiffeId);
+      if (entries.length === 0) return null;
+      const tokens = entries.map((entry) => ({ entry, svid: source.fetchJwtSvid(entry, audience, signal) }));
+      const ready = tokens.filter((token): token is EntryToken => !(token.svid instanceof Promise));
+      return ready.length === tokens.length ? encoder.svids(ready) : encodeLater(tokens, encoder);
+    },
+  };
+}
+
+async function encodeLater(
+  tokens: readonly {
+    readonly entry: EntryToken["entry"];
+    readonly svid: EntryToken["svid"] | Promise<EntryToken["svid"]>;
+  }[],
+  encoder: JwtEncoder,
+): Promise<Reply> {
+  return encoder.svids(await Promise.all(tokens.map(async ({ entry, svid }) => ({ entry, svid: await svid }))));
+}
+
+/** Texts that are empty name nobody; servers leave them out as well. */
+function readAudience(given: readonly string[]): readonly string[] {
+  const audience = given.filter((one) => one !== "");
+  if (audience.length === 0) throw publicError("INVALID_ARGUMENT", "audience must be specified");
+  const bytes = audience.reduce((sum, one) => sum + Buffer.byteLength(one) + 1, 0);
+  if (bytes > MAX_AUDIENCE_BYTES) throw publicError("INVALID_ARGUMENT", "audience is too long");
+  return audience;
+}
+
+function checkSpiffeId(text: string): void {
+  try {
+    parseSpiffeId(text);
+  } catch (error) {
+    throw publicError("INVALID_ARGUMENT", `invalid requested SPIFFE ID: ${errorText(error)}`);
+  }
+}
+
+/** Also callers without an identity may have tokens of our own trust domain validated. */
+function validation(request: ValidateJWTSVIDRequest, { clock }: JwtDeps, options: JwtOptions): Question {
+  const { audience, svid } = request;
+  if (audience === "") throw publicError("INVALID_ARGUMENT", "audience must be specified");
+  if (svid === "") throw publicError("INVALID_ARGUMENT", "svid must be specified");
+  const parsed = parseJwtSvid(svid);
+  const subjectDomain = trustDomainOf(parsed.subject);
+  return {
+    // Bundles of other trust domains come with the SVIDs that need them.
+    isAnswerable: (update) => isSynced(update) && (!update.pending || bundleFor(update, subjectDomain) !== undefined),
+    async answer(update) {
+      const bundleOf = (trustDomain: TrustDomain): TrustBundle | undefined => bundleFor(update, trustDomain);
+      const valid = await validateJwtSvid(svid, { audience, now: clock.now(), bundleOf }, parsed);
+      return encodeClaims(valid, {
+        trustDomain: update.bundle.trustDomain,
+        allowedForeignClaims: options.allowedForeignClaims,
+      });
+    },
+  };
+}
+
+function bundleFor({ bundle, federatedBundles }: WorkloadUpdate, trustDomain: TrustDomain): TrustBundle | undefined {
+  return trustDomain === bundle.trustDomain ? bundle : federatedBundles.get(trustDomain);
+}
+
+/** Before the first sync nobody can be told that there is nothing for them. */
+function isSynced(update: WorkloadUpdate): boolean {
+  return !update.pending || update.entries.length > 0;
+}
