@@ -44,13 +44,10 @@ const FETCH_OPTIONS: readonly OptionSpec[] = [
   OUTPUT_OPTION,
 ];
 
+const AUDIENCE_OPTION: OptionSpec = { name: "audience", value: "names", description: "" };
+
 /** SPIRE's other commands. */
-export const AGENT_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
-  ["api", "fetch", "jwt"],
-  ["api", "validate"],
-  ["debug"],
-  ["logger"],
-];
+export const AGENT_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [["debug"], ["logger"]];
 
 /** All commands. Each loads its code when it runs. */
 export const AGENT_COMMANDS: readonly CommandSpec[] = [
@@ -111,6 +108,38 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
       },
     ],
     load: () => import("./api-fetch.ts"),
+  },
+  {
+    path: ["api", "fetch", "jwt"],
+    summary: "fetch this process's JWT-SVIDs, and the bundles that verify them",
+    options: [
+      { ...AUDIENCE_OPTION, description: "Who will be shown the tokens; several with commas between." },
+      { name: "spiffeID", value: "id", description: "Fetches only the token of this identity." },
+      TIMEOUT_OPTION,
+      ...WORKLOAD_OPTIONS,
+      OUTPUT_OPTION,
+    ],
+    examples: [
+      {
+        line: "holdfast-agent api fetch jwt -audience db -output json | jq -r .[0].svids[0].svid",
+        does: "The token alone:",
+      },
+    ],
+    load: () => import("./api-fetch-jwt.ts"),
+  },
+  {
+    path: ["api", "validate", "jwt"],
+    summary: "have the agent validate a JWT-SVID",
+    description:
+      "Exit status 0: the token is valid, and its claims are printed. 1: it is not, for the reason that is printed.",
+    options: [
+      { ...AUDIENCE_OPTION, value: "name", description: "Who was shown the token." },
+      { name: "svid", value: "token", description: "The token; - reads it from standard input." },
+      TIMEOUT_OPTION,
+      ...WORKLOAD_OPTIONS,
+      OUTPUT_OPTION,
+    ],
+    load: () => import("./api-validate-jwt.ts"),
   },
   {
     path: ["api", "watch"],

@@ -1,24 +1,13 @@
 /** Reads X.509 contexts from the Workload API as its clients do. */
 import type { Client } from "@grpc/grpc-js";
 import { SpiffeWorkloadAPIService, type X509SVIDResponse } from "../../gen/workload/workload.ts";
-import { GrpcCode } from "../../lib/grpc-status.ts";
-import { RpcError, rpcError, stream } from "../rpc-client.ts";
+import { rpcError, stream } from "../rpc-client.ts";
+import { firstMessage } from "./first-message.ts";
 import { SECURITY_HEADER } from "./workload.ts";
 
 /** The first message of `FetchX509SVID`. Throws `RpcError`, also when no answer came by `deadline` (ms since the epoch). */
 export function fetchX509(client: Client, deadline: number): Promise<X509SVIDResponse> {
-  return new Promise((resolve, reject) => {
-    const updates = stream(client, SpiffeWorkloadAPIService.fetchX509Svid, {}, { metadata: SECURITY_HEADER, deadline });
-    updates.once("data", (response: X509SVIDResponse) => {
-      resolve(response);
-      // What the cancellation makes of the stream is told to a settled promise, which does not care.
-      updates.cancel();
-    });
-    updates.on("error", (error) => reject(rpcError(error)));
-    updates.once("end", () =>
-      reject(new RpcError(GrpcCode.UNAVAILABLE, "the agent ended the stream without an answer")),
-    );
-  });
+  return firstMessage(client, SpiffeWorkloadAPIService.fetchX509Svid, {}, deadline);
 }
 
 /** Calls `onUpdate` for each message until the signal aborts (then it resolves) or the stream fails (then it throws `RpcError`). */
