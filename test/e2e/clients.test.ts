@@ -1,7 +1,7 @@
 /** Stock SPIFFE clients, each from its registry, get their SVID from our socket. */
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildGo, buildPython } from "./stock-clients.ts";
 import { Pair, run, SELF } from "./support.ts";
 
 const ID = "spiffe://example.org/client";
@@ -45,21 +45,6 @@ func main() {
 }
 `;
 
-test("go-spiffe", async ({ skip }) => {
-  if (!(await has("go", ["version"]))) return skip("go is not on PATH");
-  const folder = join(pair.site.folder, "go");
-  mkdirSync(folder);
-  writeFileSync(join(folder, "main.go"), GO_CLIENT);
-  writeFileSync(join(folder, "go.mod"), "module client\n\ngo 1.24\n\nrequire github.com/spiffe/go-spiffe/v2 v2.9.0\n");
-  const env = { ...process.env, GOFLAGS: "-mod=mod" };
-  const binary = join(folder, "client");
-  const built = await run("go", ["build", "-C", folder, "-o", binary, "."], { env });
-  if (built.status !== 0)
-    return skip(`go-spiffe could not be fetched or built: ${built.stderr.split("\n").slice(0, 3).join(" ")}`);
-  const outcome = await run(binary, [pair.site.agentSocket]);
-  expect([outcome.stderr, outcome.stdout]).toEqual(["", `${ID} 1\n`]);
-}, 300_000);
-
 const PYTHON_CLIENT = `
 import sys
 from spiffe import WorkloadApiClient
@@ -72,21 +57,18 @@ with WorkloadApiClient(socket_path="unix://" + sys.argv[1]) as client:
     print(len(bundles.bundles))
 `;
 
-test("Python's spiffe", async ({ skip }) => {
-  if (!(await has("python3", ["-c", "import venv, ensurepip"]))) return skip("python3 with venv is not on PATH");
-  const folder = join(pair.site.folder, "py");
-  const python = join(folder, "bin/python3");
-  await run("python3", ["-m", "venv", folder]);
-  const installed = await run(python, ["-m", "pip", "install", "-q", "--disable-pip-version-check", "spiffe==0.3.2"]);
-  if (installed.status !== 0) return skip(`spiffe could not be installed: ${installed.stderr.split("\n")[0]}`);
-  const outcome = await run(python, ["-c", PYTHON_CLIENT, pair.site.agentSocket]);
-  expect([outcome.stderr, outcome.stdout]).toEqual(["", `${ID} 1\n1\n`]);
+test("go-spiffe", async ({ skip }) => {
+  const built = await buildGo(join(pair.site.folder, "go"), GO_CLIENT);
+  if ("missing" in built) return skip(built.missing);
+  const [binary = ""] = built.command;
+  const outcome = await run(binary, [pair.site.agentSocket]);
+  expect([outcome.stderr, outcome.stdout]).toEqual(["", `${ID} 1\n`]);
 }, 300_000);
 
-async function has(program: string, args: readonly string[]): Promise<boolean> {
-  try {
-    return (await run(program, args)).status === 0;
-  } catch {
-    return false;
-  }
-}
+test("Python's spiffe", async ({ skip }) => {
+  const built = await buildPython(join(pair.site.folder, "py"), PYTHON_CLIENT);
+  if ("missing" in built) return skip(built.missing);
+  const [python = "", ...args] = built.command;
+  const outcome = await run(python, [...args, pair.site.agentSocket]);
+  expect([outcome.stderr, outcome.stdout]).toEqual(["", `${ID} 1\n1\n`]);
+}, 300_000);
