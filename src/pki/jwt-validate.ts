@@ -49,25 +49,77 @@ interface VerifyingKey {
 /** As long as the authority that they belong to. */
 const keys = new WeakMap<KeyAuthority, VerifyingKey>();
 
-/** `parsed` is the very token, for those who had to look into it. Throws `INVALID_ARGUMENT` with the rule that it breaks, for the peer to read. */
-export async function validateJwtSvid(
-  token: string,
-  expected: JwtExpectation,
-  parsed: ParsedJwt = parseJwtSvid(token),
-): Promise<ValidJwt> {
-  const { key, kind } = findKey(parsed, expected.bundleOf);
-  // RFC 8725 3.1: the key says which algorithms are possible, not the token
-  if (KEY_KIND[parsed.algorithm] !== kind) {
-    throw refused(`signature algorithm ${parsed.algorithm} does not fit the key`);
+/** Tokens whose signature is remembered, and the longest of these. */
+const MOST_REMEMBERED = 512;
+const LONGEST_REMEMBERED = 4_096;
+
+interface Verified {
+  readonly parsed: ParsedJwt;
+  readonly authority: KeyAuthority;
+}
+
+/**
+ * Remembers of which tokens it verified the signature, and by which authority: services show one token many times. Audience,
+ * time, and that the authority is in the bundle, are judged each time.
+ */
+export class JwtValidator {
+  /** The least recently used first. */
+  readonly #verified = new Map<string, Verified>();
+
+  /** Takes a token apart. Throws `INVALID_ARGUMENT`, as `validate` does. */
+  parse(token: string): ParsedJwt {
+    return this.#verified.get(token)?.parsed ?? parseJwtSvid(token);
   }
-  await verifySignature(token, key, parsed.algorithm);
-  checkAudience(parsed, expected.audience);
-  checkTimes(parsed, expected.now / 1_000);
+
+  /**
+   * Judges a token; `parsed` is what `parse` made of it. Throws `INVALID_ARGUMENT`, or rejects with it, with the rule that
+   * the token breaks, for the peer to read.
+   */
+  validate(token: string, parsed: ParsedJwt, expected: JwtExpectation): ValidJwt | Promise<ValidJwt> {
+    const authority = findAuthority(parsed, expected.bundleOf);
+    const known = this.#verified.get(token);
+    if (known === undefined || known.authority !== authority) {
+      return this.#verify(token, { parsed, authority }, expected);
+    }
+    this.#verified.delete(token);
+    this.#verified.set(token, known);
+    return judge(known.parsed, expected);
+  }
+
+  async #verify(token: string, verified: Verified, expected: JwtExpectation): Promise<ValidJwt> {
+    await verifySignature(token, verified);
+    const valid = judge(verified.parsed, expected);
+    if (token.length <= LONGEST_REMEMBERED) this.#remember(token, verified);
+    return valid;
+  }
+
+  #remember(token: string, verified: Verified): void {
+    this.#verified.delete(token);
+    this.#verified.set(token, verified);
+    if (this.#verified.size <= MOST_REMEMBERED) return;
+    for (const oldest of this.#verified.keys()) {
+      this.#verified.delete(oldest);
+      return;
+    }
+  }
+}
+
+/** Judges one token. Throws `INVALID_ARGUMENT` with the rule that it breaks, for the peer to read. */
+export async function validateJwtSvid(token: string, expected: JwtExpectation): Promise<ValidJwt> {
+  const parsed = parseJwtSvid(token);
+  await verifySignature(token, { parsed, authority: findAuthority(parsed, expected.bundleOf) });
+  return judge(parsed, expected);
+}
+
+/** What is left to say of a token whose signature is right. */
+function judge(parsed: ParsedJwt, { audience, now }: JwtExpectation): ValidJwt {
+  checkAudience(parsed, audience);
+  checkTimes(parsed, now / 1_000);
   return { spiffeId: parsed.subject, claims: parsed.claims };
 }
 
 /** Workload API 6.3: only the bundle of the subject's own trust domain counts, and in it only keys for JWT-SVIDs. */
-function findKey({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["bundleOf"]): VerifyingKey {
+function findAuthority({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["bundleOf"]): KeyAuthority {
   const trustDomain = trustDomainOf(subject);
   const bundle = bundleOf(trustDomain);
   if (bundle === undefined) throw refused(`no keys found for trust domain "${trustDomain}"`);
@@ -76,7 +128,7 @@ function findKey({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["bundle
     const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
     throw refused(`public key ${name} not found in trust domain "${trustDomain}"`);
   }
-  return verifyingKey(authority);
+  return authority;
 }
 
 function verifyingKey(authority: KeyAuthority): VerifyingKey {
@@ -92,7 +144,10 @@ function verifyingKey(authority: KeyAuthority): VerifyingKey {
   return known;
 }
 
-async function verifySignature(token: string, key: KeyObject, algorithm: JwtAlgorithm): Promise<void> {
+async function verifySignature(token: string, { parsed: { algorithm }, authority }: Verified): Promise<void> {
+  const { key, kind } = verifyingKey(authority);
+  // RFC 8725 3.1: the key says which algorithms are possible, not the token
+  if (KEY_KIND[algorithm] !== kind) throw refused(`signature algorithm ${algorithm} does not fit the key`);
   try {
     await compactVerify(token, key, { algorithms: [algorithm] });
   } catch (error) {

@@ -4,8 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { errorText, publicError } from "../lib/errors.ts";
 import type { Method, Reply } from "../lib/rpc/transport.ts";
 import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
-import { parseJwtSvid } from "../pki/jwt-parse.ts";
-import { validateJwtSvid } from "../pki/jwt-validate.ts";
+import { JwtValidator } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import { parseSpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { AnswerCall, type Question } from "./answer-call.ts";
@@ -38,12 +37,16 @@ const MAX_AUDIENCE_BYTES = 16 * 1024;
 /** `FetchJWTSVID`, `FetchJWTBundles` and `ValidateJWTSVID`. */
 export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, method: Method<ConnectedPeer>][] {
   const encoder = new JwtEncoder();
+  const judging = { ...deps, validator: new JwtValidator() };
   const bundles: Encoder = (update) =>
     options.allowUnauthenticatedVerifiers || hasIdentity(update) ? encoder.bundles(update) : null;
   return [
     ["FetchJWTSVID", answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))],
     ["FetchJWTBundles", streaming(deps.host, JWTBundlesRequest, bundles)],
-    ["ValidateJWTSVID", answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, deps, options))],
+    [
+      "ValidateJWTSVID",
+      answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, judging, options)),
+    ],
   ];
 }
 
@@ -100,22 +103,29 @@ function checkSpiffeId(text: string): void {
 }
 
 /** Also callers without an identity may have tokens of our own trust domain validated. */
-function validation(request: ValidateJWTSVIDRequest, { clock }: JwtDeps, options: JwtOptions): Question {
+function validation(
+  request: ValidateJWTSVIDRequest,
+  { clock, validator }: JwtDeps & { readonly validator: JwtValidator },
+  options: JwtOptions,
+): Question {
   const { audience, svid } = request;
   if (audience === "") throw publicError("INVALID_ARGUMENT", "audience must be specified");
   if (svid === "") throw publicError("INVALID_ARGUMENT", "svid must be specified");
-  const parsed = parseJwtSvid(svid);
+  const parsed = validator.parse(svid);
   const subjectDomain = trustDomainOf(parsed.subject);
   return {
     // Bundles of other trust domains come with the SVIDs that need them.
     isAnswerable: (update) => isSynced(update) && (!update.pending || bundleFor(update, subjectDomain) !== undefined),
-    async answer(update) {
+    answer(update) {
       const bundleOf = (trustDomain: TrustDomain): TrustBundle | undefined => bundleFor(update, trustDomain);
-      const valid = await validateJwtSvid(svid, { audience, now: clock.now(), bundleOf }, parsed);
-      return encodeClaims(valid, {
+      const returned = {
         trustDomain: update.bundle.trustDomain,
         allowedForeignClaims: options.allowedForeignClaims,
-      });
+      };
+      const valid = validator.validate(svid, parsed, { audience, now: clock.now(), bundleOf });
+      return valid instanceof Promise
+        ? valid.then((checked) => encodeClaims(checked, returned))
+        : encodeClaims(valid, returned);
     },
   };
 }

@@ -2,7 +2,7 @@ import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import { AgentError } from "../../src/lib/errors.ts";
 import { JWT_ALGORITHMS } from "../../src/pki/jwt-parse.ts";
-import { type JwtExpectation, validateJwtSvid } from "../../src/pki/jwt-validate.ts";
+import { type JwtExpectation, JwtValidator, validateJwtSvid } from "../../src/pki/jwt-validate.ts";
 import { goodClaims, jwtBundle, makeKey, makeToken, NOW, part, SUBJECT, signParts } from "./jwt-tokens.ts";
 import { refusedTokens } from "./refused-tokens.ts";
 
@@ -45,6 +45,36 @@ describe("refused tokens", () => {
     const { publicMessage } = error as AgentError;
     expect(publicMessage.length).toBeLessThan(400);
     expect(publicMessage.isWellFormed()).toBe(true);
+  });
+});
+
+describe("a validator that remembers signatures", () => {
+  const validator = new JwtValidator();
+  const judge = async (token: string, change: Partial<JwtExpectation> = {}) =>
+    await validator.validate(token, validator.parse(token), { ...expected, ...change });
+
+  test.each(refusedTokens({ ec, p384, rsa, foreign }))("refuses the same: $rule $what", async ({ token, message }) => {
+    await expect(judge(token)).rejects.toThrow(message);
+    await expect(judge(token)).rejects.toThrow(message);
+  });
+
+  test("judges audience, time and authority of a known token each time", async () => {
+    const token = makeToken(ec);
+    expect(await judge(token)).toEqual({ spiffeId: SUBJECT, claims: goodClaims() });
+    expect(validator.validate(token, validator.parse(token), expected)).not.toBeInstanceOf(Promise);
+    await expect(judge(token, { audience: "api" })).rejects.toThrow("expected audience");
+    await expect(judge(token, { now: (NOW + 361) * 1_000 })).rejects.toThrow("token has expired");
+    await expect(judge(token, { bundleOf: () => jwtBundle("example.org") })).rejects.toThrow("not found");
+    const other = jwtBundle("example.org", makeKey("kid-1"));
+    await expect(judge(token, { bundleOf: () => other })).rejects.toThrow("token signature is invalid");
+    expect(await judge(token)).toMatchObject({ spiffeId: SUBJECT });
+  });
+
+  test("remembers a bounded number", async () => {
+    const first = makeToken(ec);
+    await judge(first);
+    for (let i = 0; i < 600; i++) await judge(makeToken(ec, { ...goodClaims(), i }));
+    expect(validator.validate(first, validator.parse(first), expected)).toBeInstanceOf(Promise);
   });
 });
 
