@@ -86,6 +86,7 @@ export function buildAgent<A>(
     socketPath: keys.socket_path,
     ...(keys.admin_socket_path === undefined ? {} : { adminSocketPath: keys.admin_socket_path }),
     disableWorkloadApi: keys.disable_workload_api,
+    disableSdsApi: keys.disable_sds_api,
     log: logConfig(keys),
     logSelectors: keys.log_selectors,
     bootstrap,
@@ -122,6 +123,8 @@ function rateLimits(keys: AgentKeys["experimental"]["ratelimit"]): Readonly<Reco
     FetchJWTSVID: keys.fetch_jwt_svid,
     FetchX509Bundles: keys.fetch_x509_bundles,
     FetchJWTBundles: keys.fetch_jwt_bundles,
+    StreamSecrets: keys.stream_secrets,
+    FetchSecrets: keys.fetch_secrets,
   };
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit > 0));
 }

@@ -50,6 +50,7 @@ export interface AgentConfig<NodeAttestor = unknown> {
   readonly socketPath: string;
   readonly adminSocketPath?: string;
   readonly disableWorkloadApi: boolean;
+  readonly disableSdsApi: boolean;
   readonly log: LogConfig;
   /** Selector prefixes (`type:value…`) that may appear in diagnostic logs; empty: none. */
   readonly logSelectors: readonly string[];

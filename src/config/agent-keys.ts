@@ -13,11 +13,14 @@ const SDS = section(
   {
     default_svid_name: defaulted(text(), "default", "Resource name of the default X.509-SVID."),
     default_bundle_name: defaulted(text(), "ROOTCA", "Resource name of the default bundle."),
-    default_all_bundles_name: defaulted(text(), "ALL", "Resource name of all bundles, federated ones included."),
-    disable_spiffe_cert_validation: defaulted(flag(), false, "Whether Envoy's own validation is used for peers."),
+    default_all_bundles_name: defaulted(text(), "ALL", "Resource name of all bundles in one, federated ones included."),
+    disable_spiffe_cert_validation: defaulted(
+      flag(),
+      false,
+      "Whether Envoy gets plain authorities in place of a configuration for its SPIFFE validator; node metadata of this name has precedence.",
+    ),
   },
   "Names for Envoy's secret discovery.",
-  { warning: "read, but the SDS API is not served in this version" },
 );
 
 const limit = (method: string) =>
@@ -29,6 +32,8 @@ const RATELIMIT = section(
     fetch_jwt_svid: limit("FetchJWTSVID"),
     fetch_x509_bundles: limit("FetchX509Bundles"),
     fetch_jwt_bundles: limit("FetchJWTBundles"),
+    stream_secrets: limit("StreamSecrets"),
+    fetch_secrets: limit("FetchSecrets"),
   },
   "Limits per caller, off by default; the agent's own calls are exempt.",
 );
@@ -69,6 +74,7 @@ export const AGENT = section(
       { warning: "read, but the administration socket is not served in this version" },
     ),
     disable_workload_api: defaulted(flag(), false, "Whether to leave the Workload API out."),
+    disable_sds_api: defaulted(flag(), false, "Whether to leave Envoy's secret discovery (SDS) out."),
     ...LOG_KEYS,
     log_selectors: defaulted(texts(), [], "Selectors that may appear in logs, by prefix, such as `unix:user`."),
     trust_bundle_path: optional(path(), "File with the bundle to trust the server by at first."),

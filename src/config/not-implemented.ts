@@ -32,7 +32,6 @@ export const AGENT_NOT_IMPLEMENTED = table([
   ["agent.rebootstrap_delay", "warning", "it has no effect without rebootstrap_mode", "10m"],
   ["agent.retry_bootstrap", "warning", "the agent always retries; SPIRE removed this key", true],
   ["agent.x509_svid_cache_max_size", "warning", "the agent holds an X.509-SVID for every entry it is authorized for"],
-  ["agent.disable_sds_api", "warning", "the SDS API is not served", true],
   ["agent.profiling_enabled", "warning", "there is no profiler", false],
   ["agent.profiling_port", "warning", "there is no profiler", 0],
   ["agent.profiling_freq", "warning", "there is no profiler", 0],
@@ -40,8 +39,6 @@ export const AGENT_NOT_IMPLEMENTED = table([
   ["agent.experimental.jwt_svid_cache_hit_timeout", "warning", "a valid token from the cache is returned at once"],
   ["agent.experimental.named_pipe_name", "error", "named pipes are for Windows; use socket_path"],
   ["agent.experimental.admin_named_pipe_name", "error", "named pipes are for Windows; use admin_socket_path"],
-  ["agent.experimental.ratelimit.stream_secrets", "warning", "the SDS API is not served", 0],
-  ["agent.experimental.ratelimit.fetch_secrets", "warning", "the SDS API is not served", 0],
   ["agent.experimental.broker", "warning", "the Broker API is not served"],
   ["agent.experimental.feature_flags", "warning", "there are no feature flags"],
 ]);

@@ -2,17 +2,11 @@
 import { AgentError } from "../lib/errors.ts";
 import { decodeBase64 } from "./base64.ts";
 
-const LINE = 64;
+export { pemEncode } from "../lib/pem-encode.ts";
+
 const MAX_TEXT = 4 * 1024 * 1024;
 const MAX_REFUSAL = 300;
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----$/;
-
-/** Wraps DER as PEM, with a final newline. */
-export function pemEncode(label: string, der: Uint8Array): string {
-  const base64 = Buffer.from(der).toString("base64");
-  const lines = base64.match(new RegExp(`.{1,${LINE}}`, "g")) ?? [];
-  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
-}
 
 /**
  * All blocks of that label, in order; none is no error, other labels are skipped. Throws `MALFORMED` for damaged blocks

@@ -11,6 +11,8 @@ export interface CallGateLimits {
   readonly maxCalls: number;
   /** Calls of one uid. */
   readonly maxCallsPerUid: number;
+  /** Bytes of one request. A call of a method that takes more counts as several, for so much may wait half sent. */
+  readonly maxRequest?: number;
 }
 
 const NOTHING: BidiHandler = { message() {}, end() {} };
@@ -19,15 +21,20 @@ const NOTHING: BidiHandler = { message() {}, end() {} };
 export class CallGate {
   readonly #log: Logger;
   readonly #limits: CallGateLimits;
+  /** Bytes of the request of a call that counts once. */
+  readonly #usualRequest: number;
   readonly #perUid = new Map<number, number>();
   /** Users who were warned of; as long as they have calls. */
   readonly #warned = new Set<number>();
+  /** What all calls in progress count together. */
+  #held = 0;
   #running = 0;
   #refused = 0;
 
   constructor(log: Logger, limits: CallGateLimits) {
     this.#log = log;
     this.#limits = limits;
+    this.#usualRequest = limits.maxRequest ?? Number.POSITIVE_INFINITY;
   }
 
   /** Calls in progress. */
@@ -42,35 +49,41 @@ export class CallGate {
 
   /** The method behind the gate. */
   guard(method: Method<ConnectedPeer>): Method<ConnectedPeer> {
+    const { maxRequest } = method;
+    const weight = maxRequest === undefined ? 1 : Math.max(1, Math.ceil(maxRequest / this.#usualRequest));
+    const bounds = maxRequest === undefined ? {} : { maxRequest };
     if (method.kind === "single") {
       return {
         kind: "single",
-        open: (call) => void this.#admit(call),
+        ...bounds,
+        open: (call) => void this.#admit(call, weight),
         run: (call, request) => method.run(call, request),
       };
     }
     return {
       kind: "bidi",
-      open: (call) => (this.#admit(call) ? method.open(call) : NOTHING),
+      ...bounds,
+      open: (call) => (this.#admit(call, weight) ? method.open(call) : NOTHING),
     };
   }
 
   /** False: the call has ended. */
-  #admit(call: WorkloadCall): boolean {
+  #admit(call: WorkloadCall, weight: number): boolean {
     const { peer } = call;
     const held = this.#perUid.get(peer.uid) ?? 0;
-    if (held >= this.#limits.maxCallsPerUid) {
+    if (held + weight > this.#limits.maxCallsPerUid) {
       this.#refuseUser(call, held);
       return false;
     }
-    if (this.#running >= this.#limits.maxCalls) {
+    if (this.#held + weight > this.#limits.maxCalls) {
       this.#refused++;
       call.end(GrpcCode.UNAVAILABLE, "too many calls");
       return false;
     }
     this.#running++;
-    this.#perUid.set(peer.uid, held + 1);
-    call.onClose = () => this.#leave(peer.uid);
+    this.#held += weight;
+    this.#perUid.set(peer.uid, held + weight);
+    call.onClose = () => this.#leave(peer.uid, weight);
     return true;
   }
 
@@ -86,9 +99,10 @@ export class CallGate {
     peer.refuse();
   }
 
-  #leave(uid: number): void {
+  #leave(uid: number, weight: number): void {
     this.#running--;
-    const left = (this.#perUid.get(uid) ?? 1) - 1;
+    this.#held -= weight;
+    const left = (this.#perUid.get(uid) ?? weight) - weight;
     if (left > 0) this.#perUid.set(uid, left);
     else {
       this.#perUid.delete(uid);

@@ -1,4 +1,4 @@
-/** The agent's public socket: assembles listener, transport, Workload API, health and reflection. */
+/** The agent's public socket: assembles listener, transport, Workload API, SDS, health and reflection. */
 import { fileDescriptors } from "../gen/descriptors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorText, findAgentError } from "../lib/errors.ts";
@@ -6,6 +6,7 @@ import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Logger } from "../lib/log.ts";
 import { LogShare } from "../lib/log-share.ts";
 import type { PeerCredentialSource, PeerCredentialsOptions } from "../lib/native.ts";
+import type { Random } from "../lib/random.ts";
 import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
 import type { Method, MethodTable } from "../lib/rpc/transport.ts";
 import { UnixListener } from "../lib/rpc/unix-listener.ts";
@@ -24,6 +25,8 @@ import { PushQueue } from "./push-queue.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { ReadShares } from "./read-shares.ts";
 import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
+import { SDS_SERVICE, type SdsOptions, sdsMethods } from "./sds/sds.ts";
+import { SecretStream } from "./sds/secret-stream.ts";
 import type { StreamHost } from "./update-stream.ts";
 import { x509Methods } from "./x509.ts";
 
@@ -40,6 +43,7 @@ export interface WorkloadApiDeps {
   readonly source: IdentitySource<ConnectedPeer>;
   readonly native: PeerCredentialSource;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   /** The agent's own process, which rate limits leave alone. */
   readonly ownPid: number;
@@ -57,10 +61,12 @@ export interface WorkloadApiOptions {
   readonly allowUnauthenticatedVerifiers: boolean;
   /** `allowed_foreign_jwt_claims`. */
   readonly allowedForeignJwtClaims: readonly string[];
-  /** Calls a second for each set of selectors, by the name of a method of `SpiffeWorkloadAPI`; others have no limit. */
+  /** Calls a second for each set of selectors, by the name of a method of `SpiffeWorkloadAPI` or of SDS; others have no limit. */
   readonly rateLimits: Readonly<Record<string, number>>;
-  /** `disable_workload_api`: health and reflection stay. */
+  /** `disable_workload_api`: SDS, health and reflection stay. */
   readonly disableWorkloadApi?: boolean;
+  /** How Envoy's secret discovery is served; absent (`disable_sds_api`) for not at all. */
+  readonly sds?: SdsOptions;
   readonly credentials?: PeerCredentialsOptions;
 }
 
@@ -68,6 +74,8 @@ export interface WorkloadApiOptions {
 export interface WorkloadApiStats {
   readonly connections: number;
   readonly streams: number;
+  /** Of these, the ones of Envoy's secret discovery. */
+  readonly sdsStreams: number;
   /** Connections closed at once so far, for whatever reason. */
   readonly refused: number;
   readonly refusedOverUid: number;
@@ -114,7 +122,7 @@ export class WorkloadApi {
     this.#calls = new CallGate(log, limits);
     this.#transport = new GrpcJsTransport(
       {
-        methods: methodTable(this.#streams, this.#calls, deps, options),
+        methods: methodTable(this.#streams, turns, this.#calls, deps, options),
         onConnect: this.#gate.onConnect,
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
@@ -142,6 +150,9 @@ export class WorkloadApi {
     return {
       connections: this.#gate.connections,
       streams: this.#streams.open.size,
+      sdsStreams: this.#streams.open
+        .values()
+        .reduce((sum, stream) => sum + (stream instanceof SecretStream ? 1 : 0), 0),
       refused: this.#gate.refused + this.#transport.refused,
       refusedOverUid: this.#gate.refusedOverUid,
       refusedUnidentified: this.#gate.refusedUnidentified,
@@ -173,6 +184,7 @@ export class WorkloadApi {
 
 function methodTable(
   streams: StreamHost,
+  turns: FairTurns,
   calls: CallGate,
   deps: WorkloadApiDeps,
   options: WorkloadApiOptions,
@@ -189,12 +201,20 @@ function methodTable(
           ),
           ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),
         ];
+  const { clock, random } = deps;
+  const sds = options.sds === undefined ? [] : sdsMethods({ host: streams, turns, clock, random }, options.sds);
   const onError = (error: unknown, method: string): void => {
     if (findAgentError(error) === undefined) streams.log.error("Method failed", { method, error: errorText(error) });
   };
-  const services = [HEALTH_SERVICE, ...REFLECTION_SERVICES, ...(workload.length > 0 ? [SERVICE] : [])];
+  const services = [
+    HEALTH_SERVICE,
+    ...REFLECTION_SERVICES,
+    ...(workload.length > 0 ? [SERVICE] : []),
+    ...(sds.length > 0 ? [SDS_SERVICE] : []),
+  ];
   const methods = [
     ...workload.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SERVICE}/${name}`, method]),
+    ...sds.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SDS_SERVICE}/${name}`, method]),
     ...healthMethods<ConnectedPeer>(() => deps.healthy(), { onError }),
     ...reflectionMethods<ConnectedPeer>(services, fileDescriptors, { onError }),
   ];
@@ -202,7 +222,8 @@ function methodTable(
 }
 
 function byMethod(limits: Readonly<Record<string, number>>): ReadonlyMap<string, number> {
-  return new Map(Object.entries(limits).map(([name, limit]) => [`/${SERVICE}/${name}`, limit]));
+  const service = (name: string): string => (name.endsWith("Secrets") ? SDS_SERVICE : SERVICE);
+  return new Map(Object.entries(limits).map(([name, limit]) => [`/${service(name)}/${name}`, limit]));
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

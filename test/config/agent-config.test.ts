@@ -20,6 +20,7 @@ describe("a valid file", () => {
         dataDir: ".",
         socketPath: "/tmp/spire-agent/public/api.sock",
         disableWorkloadApi: false,
+        disableSdsApi: false,
         log: { level: "info", format: "text", sourceLocation: false },
         logSelectors: [],
         bootstrap: { kind: "file", path: "/etc/bundle.pem", format: "pem" },
@@ -66,6 +67,7 @@ describe("a valid file", () => {
       agent {
         trust_domain = "spiffe://example.org" server_address = "[::1]" server_port = "443" data_dir = "/d"
         socket_path = "/run/a/api.sock" admin_socket_path = "/run/b/admin.sock" disable_workload_api = true
+        disable_sds_api = true
         log_level = "WARNING" log_format = "JSON" log_file = "/l" log_source_location = true
         log_selectors = ["unix:user", "k8s:ns"]
         trust_bundle_url = "http://bundle/x" trust_bundle_unix_socket = "/b.sock" trust_bundle_format = "spiffe"
@@ -94,6 +96,7 @@ describe("a valid file", () => {
       socketPath: "/run/a/api.sock",
       adminSocketPath: "/run/b/admin.sock",
       disableWorkloadApi: true,
+      disableSdsApi: true,
       log: { level: "warn", format: "json", file: "/l", sourceLocation: true },
       logSelectors: ["unix:user", "k8s:ns"],
       bootstrap: { kind: "url", url: "http://bundle/x", unixSocket: "/b.sock", format: "spiffe" },

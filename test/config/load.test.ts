@@ -98,10 +98,8 @@ describe("warnings", () => {
       'rebootstrap_delay = "5m"',
       "not implemented in this version and ignored: it has no effect without rebootstrap_mode",
     ],
-    ["disable_sds_api = false", "not implemented in this version and ignored: the SDS API is not served"],
     ["profiling_enabled = true", "not implemented in this version and ignored: there is no profiler"],
     ['admin_socket_path = "/run/x/admin.sock"', "read, but the administration socket is not served in this version"],
-    ["sds {}", "read, but the SDS API is not served in this version"],
     [
       'authorized_delegates = ["spiffe://example.org/d"]',
       "read, but the Delegated Identity API is not served in this version",

@@ -8,6 +8,7 @@ import { SpiffeWorkloadAPIClient } from "../../src/gen/workload/workload.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import type { LogFields, Logger } from "../../src/lib/log.ts";
 import type { PeerCredentialSource } from "../../src/lib/native.ts";
+import { systemRandom } from "../../src/lib/random.ts";
 import { type Watchable, WatchableValue } from "../../src/lib/watchable.ts";
 import { emptyBundle, type TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
@@ -155,7 +156,7 @@ export class ApiHarness implements AsyncDisposable {
     const { ownPid = 0, ...settings } = options;
     chmodSync(this.folder, 0o755);
     this.api = new WorkloadApi(
-      { source, native, clock: systemClock, log: this.log, ownPid, healthy: () => this.healthy },
+      { source, native, clock: systemClock, random: systemRandom, log: this.log, ownPid, healthy: () => this.healthy },
       {
         socketPath: this.path,
         limits: defaultLimits(2000),

@@ -91,39 +91,57 @@ export class Relay implements AsyncDisposable {
   }
 
   /** Lets the child call FetchX509SVID and reads to the end of the stream. */
-  fetch(onMessage: (message: X509SVIDResponse) => void = () => {}): Promise<RelayedAnswer> {
+  async fetch(onMessage: (message: X509SVIDResponse) => void = () => {}): Promise<RelayedAnswer> {
+    const messages: X509SVIDResponse[] = [];
+    const status = await this.call("/SpiffeWorkloadAPI/FetchX509SVID", Buffer.alloc(0), (bytes) => {
+      const message = X509SVIDResponse.decode(bytes);
+      messages.push(message);
+      onMessage(message);
+    });
+    return { messages, ...status };
+  }
+
+  /** Lets the child call a method with one message, its half left open unless `last`; resolves when the call has ended. */
+  call(
+    path: string,
+    message: Uint8Array,
+    onMessage: (bytes: Buffer) => void,
+    last = true,
+  ): Promise<{ readonly code: number | undefined; readonly text: string | undefined }> {
     const stream = this.#session.request({
       ":method": "POST",
-      ":path": "/SpiffeWorkloadAPI/FetchX509SVID",
+      ":path": path,
       "content-type": "application/grpc",
       te: "trailers",
       "workload.spiffe.io": "true",
     });
-    stream.end(Buffer.alloc(5));
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    stream.write(Buffer.concat([prefix, message]));
+    if (last) stream.end();
     return new Promise((resolve) => {
-      const messages: X509SVIDResponse[] = [];
       let status: Readonly<Record<string, unknown>> = {};
       let bytes = Buffer.alloc(0);
       const keep = (headers: object): void => {
         status = { ...headers };
       };
       stream.on("response", keep);
-      stream.on("trailers", keep);
+      stream.on("trailers", (headers) => {
+        keep(headers);
+        stream.end();
+      });
       stream.on("error", () => {});
       stream.on("data", (chunk: Buffer) => {
         bytes = Buffer.concat([bytes, chunk]);
         while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
           const end = 5 + bytes.readUInt32BE(1);
-          const message = X509SVIDResponse.decode(bytes.subarray(5, end));
+          onMessage(bytes.subarray(5, end));
           bytes = bytes.subarray(end);
-          messages.push(message);
-          onMessage(message);
         }
       });
       stream.on("close", () => {
         const { "grpc-status": code, "grpc-message": text } = status;
         resolve({
-          messages,
           code: code === undefined ? undefined : Number(code),
           text: typeof text === "string" ? decodeURIComponent(text) : undefined,
         });

@@ -51,6 +51,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
       source: agent.identitySource,
       native,
       clock,
+      random: systemRandom,
       log,
       ownPid: process.pid,
       healthy: () => agent.health.facts.value.serving,
@@ -62,6 +63,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
       allowedForeignJwtClaims: config.allowedForeignJwtClaims,
       rateLimits: config.experimental.rateLimits,
       disableWorkloadApi: config.disableWorkloadApi,
+      ...(config.disableSdsApi ? {} : { sds: config.sds }),
     },
   );
   registerApiMetrics(metrics, api);
@@ -131,6 +133,10 @@ function registerApiMetrics(metrics: Metrics, api: WorkloadApi): void {
   metrics.gauge("workload_api_streams", {
     help: "Open streams of the Workload API.",
     collect: () => api.stats.streams,
+  });
+  metrics.gauge("sds_api_connections", {
+    help: "Open streams of Envoy's secret discovery.",
+    collect: () => api.stats.sdsStreams,
   });
   metrics.gauge("workload_api_refused_connections", {
     help: "Connections that were refused so far.",

@@ -173,6 +173,10 @@ export class GrpcJsTransport<P> implements Transport {
       inner.sendStatus({ code: status.UNIMPLEMENTED, details, metadata: ACCEPTED_ENCODING });
       return;
     }
+    if (!boundRequests(inner, method.maxRequest ?? this.#options.maxRequest)) {
+      inner.sendStatus({ code: status.INTERNAL, details: "internal error" });
+      return;
+    }
     const call = new GrpcJsCall(this.#host, inner, path, connection.peer);
     inner.start(
       method.kind === "single" ? new SingleListener(call, inner, method) : new BidiListener(call, inner, method),
@@ -188,6 +192,17 @@ export class GrpcJsTransport<P> implements Transport {
  */
 function isCompressed(inner: ServerInterceptingCallInterface): boolean {
   return (inner as { readonly incomingEncoding?: unknown }).incomingEncoding !== "identity";
+}
+
+/**
+ * Sets the largest message of one call, of which nothing was read yet. The library knows one bound for the whole server;
+ * it stands in this field, without which the call is refused.
+ */
+function boundRequests(inner: ServerInterceptingCallInterface, maxRequest: number): boolean {
+  const { decoder } = inner as { readonly decoder?: { maxReadMessageLength?: unknown } };
+  if (typeof decoder?.maxReadMessageLength !== "number") return false;
+  decoder.maxReadMessageLength = maxRequest;
+  return true;
 }
 
 /** Starts the given work in place of the library's own stream objects. */

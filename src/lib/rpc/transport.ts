@@ -47,15 +47,21 @@ export interface BidiHandler {
   end(): void;
 }
 
+/** What both kinds of methods may say of themselves. */
+export interface MethodBounds {
+  /** Largest request in bytes, instead of the transport's. */
+  readonly maxRequest?: number;
+}
+
 /** A method. `single` takes one request and sends any number of replies (unary and server streaming look alike). */
 export type Method<P> =
-  | {
+  | (MethodBounds & {
       readonly kind: "single";
       /** Judges a call before anything of its request is read, which waits for the promise; it must not reject. */
       open?(call: Call<P>): Promise<void> | void;
       run(call: Call<P>, request: Uint8Array): void;
-    }
-  | { readonly kind: "bidi"; open(call: Call<P>): BidiHandler };
+    })
+  | (MethodBounds & { readonly kind: "bidi"; open(call: Call<P>): BidiHandler });
 
 /** Methods by full name. */
 export type MethodTable<P> = ReadonlyMap<string, Method<P>>;
@@ -69,7 +75,7 @@ export interface TransportOptions<P> {
   onStream?(peer: P): void;
   /** Called when a connection is gone. */
   onDisconnect?(peer: P): void;
-  /** Largest request in bytes; more ends the call with RESOURCE_EXHAUSTED. */
+  /** Largest request in bytes, unless the method has its own; more ends the call with RESOURCE_EXHAUSTED. */
   readonly maxRequest: number;
   /** Concurrent calls per connection. */
   readonly maxStreams: number;

@@ -434,6 +434,19 @@ describe("bounds", () => {
     expect((await call(client, "/t.T/Echo", Buffer.alloc(1000))).status.code).toBe(Status.OK);
   });
 
+  test("a method may have a bound of its own, larger or smaller, which is no other's", async () => {
+    await using harness = await startHarness({
+      "/t.T/Echo": echo,
+      "/t.T/Large": { ...echo, maxRequest: 5000 },
+      "/t.T/Small": { ...echo, maxRequest: 10 },
+    });
+    const client = harness.client();
+    const code = async (method: string, size: number) => (await call(client, method, Buffer.alloc(size))).status.code;
+    expect([await code("/t.T/Large", 5000), await code("/t.T/Large", 5001)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
+    expect([await code("/t.T/Small", 10), await code("/t.T/Small", 11)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
+    expect([await code("/t.T/Echo", 1000), await code("/t.T/Echo", 1001)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
+  });
+
   test("a compressed request is UNIMPLEMENTED, and every answer says what is understood", async () => {
     await using harness = await startHarness({ "/t.T/Echo": echo });
     for (const algorithm of [1, 2]) {
