@@ -73,6 +73,7 @@ export interface WorkloadApiOptions {
 /** Numbers for metrics. */
 export interface WorkloadApiStats {
   readonly connections: number;
+  /** Of every service. */
   readonly streams: number;
   /** Of these, the ones of Envoy's secret discovery. */
   readonly sdsStreams: number;

@@ -132,7 +132,7 @@ function registerApiMetrics(metrics: Metrics, api: WorkloadApi): void {
   });
   metrics.gauge("workload_api_streams", {
     help: "Open streams of the Workload API.",
-    collect: () => api.stats.streams,
+    collect: () => api.stats.streams - api.stats.sdsStreams,
   });
   metrics.gauge("sds_api_connections", {
     help: "Open streams of Envoy's secret discovery.",
