@@ -178,3 +178,16 @@ test("a federated bundle is honoured while there is one, for members of its trus
   expect(await envoy.count(/^sds\..*update_rejected:/)).toBe(0);
   await pair.deleteEntry(entryId);
 }, 120_000);
+
+test("an Envoy that asks before it has an entry is served the moment there is one (DeltaSecrets)", async ({ skip }) => {
+  if ("missing" in found) return skip(found.missing);
+  const early = copyOf(found.path, join(pair.site.folder, "envoy-early"));
+  const tls = { svid: CLIENT, bundle: "ROOTCA", peers: [SERVER], discovery: "DELTA_GRPC" } as const;
+  await using envoy = await Envoy.start("early", early, pair.site, outbound(tls, await freePort(), await freePort()));
+  const contexts = (): Promise<number> => envoy.count(/client_ssl_socket_factory\.ssl_context_update_by_sds:/);
+  const before = await contexts();
+  const entryId = await register(CLIENT, early);
+  await envoy.daemon.until("SVID", async () => (await contexts()) > before);
+  expect(await envoy.count(/^sds\..*update_rejected:/)).toBe(0);
+  await pair.deleteEntry(entryId);
+}, 60_000);
