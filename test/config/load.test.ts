@@ -120,12 +120,11 @@ describe("warnings", () => {
 
   test("nested keys are named in full", () => {
     const { warnings } = load(
-      `${withKeys(AGENT_FILE, '  experimental { ratelimit { stream_secrets = 5 } broker { socket_path = "/x" } }')}
+      `${withKeys(AGENT_FILE, '  experimental { broker { socket_path = "/x" } }')}
 telemetry { Statsd = [{ address = "localhost:1" }] }`,
     );
     expect(warnings).toEqual([
-      "agent.conf:6:30: agent.experimental.ratelimit.stream_secrets: not implemented in this version and ignored: the SDS API is not served",
-      "agent.conf:6:51: agent.experimental.broker: not implemented in this version and ignored: the Broker API is not served",
+      "agent.conf:6:18: agent.experimental.broker: not implemented in this version and ignored: the Broker API is not served",
       "agent.conf:14:13: telemetry.Statsd: not implemented in this version and ignored: only Prometheus can collect metrics",
     ]);
   });

@@ -121,8 +121,8 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [
       {
-        line: "holdfast-agent api fetch jwt -audience db -output json | jq -r .[0].svids[0].svid",
-        does: "The token alone:",
+        line: "holdfast-agent api fetch jwt -audience db -output json",
+        does: "The tokens and the JWT bundles as JSON:",
       },
     ],
     load: () => import("./api-fetch-jwt.ts"),
