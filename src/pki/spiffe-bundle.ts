@@ -58,7 +58,7 @@ export function formatSpiffeBundle(bundle: TrustBundle): string {
       ...bundle.jwtAuthorities.map(keyElement("jwt-svid")),
       ...bundle.witAuthorities.map(keyElement("wit-svid")),
     ],
-    spiffe_sequence: rawJson(bundle.sequence),
+    ...(bundle.sequence > 0n ? { spiffe_sequence: rawJson(bundle.sequence) } : {}),
     ...(bundle.refreshHint > 0 ? { spiffe_refresh_hint: bundle.refreshHint } : {}),
   };
   return JSON.stringify(document, undefined, 4);

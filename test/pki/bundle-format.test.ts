@@ -68,8 +68,8 @@ describe("SPIFFE document", () => {
     expect(Object.keys(key(1))).toEqual(["use", "kty", "n", "e", "x5c"]);
   });
 
-  test("without refresh hint says none; without keys has an empty array", () => {
-    expect(formatBundle(emptyBundle(td), "spiffe")).toBe('{\n    "keys": [],\n    "spiffe_sequence": 0\n}\n');
+  test("without refresh hint or sequence says none; without keys has an empty array", () => {
+    expect(formatBundle(emptyBundle(td), "spiffe")).toBe('{\n    "keys": []\n}\n');
   });
 
   test("is the bundle of the trust domain that was asked for", () => {

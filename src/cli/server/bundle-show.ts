@@ -1,16 +1,16 @@
 /** `bundle show`. */
 import { BundleService } from "../../gen/spire/api/server/bundle/v1/bundle.ts";
 import { formatBundle } from "../../pki/bundle-format.ts";
-import { type CommandRun, text, UsageError } from "../command.ts";
+import type { CommandRun } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { call } from "../rpc-client.ts";
 import { bundleFromWire } from "../wire.ts";
 import { deadline, withServer } from "./admin.ts";
+import { bundleFormat } from "./bundle-format-option.ts";
 
 export const run: CommandRun = async (options, context) => {
   outputFormat(options);
-  const format = text(options, "format", "pem");
-  if (format !== "pem" && format !== "spiffe") throw new UsageError(`-format is "pem" or "spiffe", not "${format}"`);
+  const format = bundleFormat(options);
   const bundle = await withServer(options, context, (client) =>
     call(client, BundleService.getBundle, { outputMask: undefined }, deadline(context)),
   );

@@ -3,6 +3,7 @@ import type { CommandSpec, OptionSpec } from "../command.ts";
 import { configOptions, healthcheckCommand, LOG_OPTIONS, OUTPUT_OPTION, validateCommand } from "../shared-options.ts";
 import { ADMIN_OPTIONS } from "./admin.ts";
 import { AGENT_FILTER_OPTIONS } from "./agent-filter.ts";
+import { bundleCommands } from "./bundle-commands.ts";
 import { ENTRY_FILTER_OPTIONS } from "./entry-filter.ts";
 import { ENTRY_OPTIONS } from "./entry-options.ts";
 import { localAuthorityCommands } from "./localauthority-commands.ts";
@@ -30,10 +31,6 @@ const RUN_OPTIONS: readonly OptionSpec[] = [
 
 /** SPIRE's other commands. */
 export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
-  ["bundle", "list"],
-  ["bundle", "set"],
-  ["bundle", "delete"],
-  ["bundle", "count"],
   ["upstreamauthority"],
   ["federation"],
   ["debug"],
@@ -118,20 +115,7 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./token.ts"),
   },
-  {
-    path: ["bundle", "show"],
-    summary: "print the trust domain's bundle",
-    options: [
-      {
-        name: "format",
-        value: "pem|spiffe",
-        description: "PEM certificates, or the SPIFFE bundle as JSON.",
-        default: "pem",
-      },
-      ...ADMIN,
-    ],
-    load: () => import("./bundle-show.ts"),
-  },
+  ...bundleCommands(ADMIN),
   {
     path: ["agent", "list"],
     summary: "list attested agents",
