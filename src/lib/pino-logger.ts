@@ -2,7 +2,7 @@
 import { type Logger as Pino, pino } from "pino";
 import type { Clock } from "./clock.ts";
 import type { LogFields, Logger, LogValue } from "./log.ts";
-import type { LogLevel } from "./log-level.ts";
+import type { LevelSwitch, LogLevel } from "./log-level.ts";
 import { LogSink } from "./log-sink.ts";
 import { formatText } from "./log-text.ts";
 
@@ -17,11 +17,7 @@ export interface LogOptions {
 }
 
 /** A logger and the switches that belong to the whole process. */
-export interface RootLogger extends Logger {
-  /** The level in force. */
-  readonly level: LogLevel;
-  /** Changes the level of this logger and of all that were named from it. */
-  setLevel(level: LogLevel): void;
+export interface RootLogger extends Logger, LevelSwitch {
   /** Opens the log file anew, after it was rotated away. Throws `FAILED_PRECONDITION`, and writes on to the old one. */
   reopen(): void;
   /** Closes the log file; nothing is written any more. */
@@ -41,7 +37,7 @@ export function openLogger(options: LogOptions, deps: { readonly clock: Clock })
   const now = (): string => new Date(deps.clock.now()).toISOString();
   const root = pino(
     {
-      level: options.level,
+      level: pinoLevel(options.level),
       base: null,
       messageKey: "msg",
       timestamp: () => `,"time":"${now()}"`,
@@ -49,7 +45,12 @@ export function openLogger(options: LogOptions, deps: { readonly clock: Clock })
     },
     options.format === "json" ? jsonStream(sink, now) : textStream(sink, now),
   );
-  return new RootPinoLogger(root, sink, options.sourceLocation ?? false);
+  return new RootPinoLogger(root, sink, options);
+}
+
+/** pino has no level beyond `fatal`. */
+function pinoLevel(level: LogLevel): Exclude<LogLevel, "panic"> {
+  return level === "panic" ? "fatal" : level;
 }
 
 interface Stream {
@@ -172,19 +173,22 @@ class PinoLogger implements Logger {
 class RootPinoLogger extends PinoLogger implements RootLogger {
   readonly #root: Pino;
   readonly #sink: LogSink;
+  #level: LogLevel;
 
-  constructor(root: Pino, sink: LogSink, sourceLocation: boolean) {
+  constructor(root: Pino, sink: LogSink, { level, sourceLocation = false }: LogOptions) {
     super(root, undefined, sourceLocation);
     this.#root = root;
     this.#sink = sink;
+    this.#level = level;
   }
 
   get level(): LogLevel {
-    return this.#root.level as LogLevel;
+    return this.#level;
   }
 
   setLevel(level: LogLevel): void {
-    this.#root.level = level;
+    this.#level = level;
+    this.#root.level = pinoLevel(level);
   }
 
   reopen(): void {

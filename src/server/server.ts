@@ -2,6 +2,7 @@
 import type { ServerNodeAttestor } from "../attestors/node.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import type { LevelSwitch } from "../lib/log-level.ts";
 import type { Metrics } from "../lib/metrics.ts";
 import type { PeerCredentialSource } from "../lib/native.ts";
 import type { Random } from "../lib/random.ts";
@@ -33,6 +34,8 @@ export interface ServerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** How much is logged, for administrators to change. */
+  readonly logLevel: LevelSwitch;
   readonly metrics: Metrics;
   readonly datastore: DataStore;
   readonly issuer: X509Issuer;

@@ -5,7 +5,7 @@ test.each([
   ["WARN", "warn"],
   ["WARNING", "warn"],
   ["Debug", "debug"],
-  ["panic", "fatal"],
+  ["panic", "panic"],
   ["trace", "trace"],
   ["loud", undefined],
   ["", undefined],

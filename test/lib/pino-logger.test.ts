@@ -120,6 +120,9 @@ describe.each(["text", "json"] as const)("both formats: %s", (format) => {
     named.error("yes");
     root.setLevel("fatal");
     named.error("no");
+    root.setLevel("panic");
+    expect(root.level).toBe("panic");
+    named.error("no");
     expect(lines()).toHaveLength(3);
     expect(lines().every((line) => line.includes("yes"))).toBe(true);
   });

@@ -31,6 +31,7 @@ import { type SpiffeId, serverId } from "../../src/spiffe/id.ts";
 import type { Der, X509Svid } from "../../src/spiffe/svid.ts";
 import { TD } from "../fakes/entries.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
+import { FakeLevel } from "../fakes/fake-level.ts";
 
 /** One line that was logged. */
 export interface Line {
@@ -115,6 +116,7 @@ export async function startServer(given: TestServerOptions = {}) {
       clock,
       random: systemRandom,
       log,
+      logLevel: new FakeLevel(),
       metrics: noMetrics,
       datastore: store,
       issuer,

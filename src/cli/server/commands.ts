@@ -7,6 +7,7 @@ import { bundleCommands } from "./bundle-commands.ts";
 import { ENTRY_FILTER_OPTIONS } from "./entry-filter.ts";
 import { ENTRY_OPTIONS } from "./entry-options.ts";
 import { localAuthorityCommands } from "./localauthority-commands.ts";
+import { loggerCommands } from "./logger-commands.ts";
 
 const CONFIG_OPTIONS = configOptions("conf/server/server.conf");
 const AGENT_ID: OptionSpec = { name: "spiffeID", value: "id", description: "The agent's SPIFFE ID." };
@@ -34,7 +35,6 @@ export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
   ["upstreamauthority"],
   ["federation"],
   ["debug"],
-  ["logger"],
 ];
 
 /** All commands. Each loads its code when it runs. */
@@ -231,4 +231,5 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     load: () => import("./wit-mint.ts"),
   },
   ...localAuthorityCommands(ADMIN),
+  ...loggerCommands(ADMIN),
 ];

@@ -88,6 +88,7 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
       clock,
       random,
       log,
+      logLevel: log,
       metrics,
       datastore,
       issuer,

@@ -12,6 +12,7 @@ import { type HealthServiceDeps, healthMethods } from "./health.ts";
 import { type JoinTokenDeps, joinTokenMethods } from "./join-token.ts";
 import { type JwtSvidServiceDeps, jwtSvidMethods } from "./jwt-svid.ts";
 import { type LocalAuthorityDeps, localAuthorityMethods } from "./local-authority.ts";
+import { type LoggerServiceDeps, loggerMethods } from "./logger.ts";
 import { nodeMethods } from "./nodes.ts";
 import { agentSelfMethods, type RenewDeps } from "./renew.ts";
 import { type SvidServiceDeps, svidMethods } from "./svid.ts";
@@ -28,6 +29,7 @@ export type Services = AgentAdminDeps &
   JoinTokenDeps &
   JwtSvidServiceDeps &
   LocalAuthorityDeps &
+  LoggerServiceDeps &
   RenewDeps &
   SvidServiceDeps &
   SyncServiceDeps &
@@ -54,6 +56,7 @@ export function tables(services: Services): {
     ...bundleMethods(services),
     ...federatedBundleMethods(services),
     ...watchMethods(services),
+    ...loggerMethods(services),
     ...healthMethods(services),
   ]);
   const unlisted = [...built.keys()].filter((method) => !AUTHORIZED_METHODS.includes(method));
