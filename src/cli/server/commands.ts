@@ -31,11 +31,7 @@ const RUN_OPTIONS: readonly OptionSpec[] = [
 ];
 
 /** SPIRE's other commands. */
-export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [
-  ["upstreamauthority"],
-  ["federation"],
-  ["debug"],
-];
+export const SERVER_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [["upstreamauthority"], ["federation"]];
 
 /** All commands. Each loads its code when it runs. */
 export const SERVER_COMMANDS: readonly CommandSpec[] = [
@@ -232,4 +228,10 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
   },
   ...localAuthorityCommands(ADMIN),
   ...loggerCommands(ADMIN),
+  {
+    path: ["debug", "getinfo"],
+    summary: "tell how long the server runs, what it stores and how agents trust it",
+    options: ADMIN,
+    load: async () => ({ run: (await import("./debug.ts")).getInfo }),
+  },
 ];

@@ -6,6 +6,7 @@ import type { RpcContext } from "../rpc-context.ts";
 import { type AgentAdminDeps, agentAdminMethods } from "./agent.ts";
 import { type AttestDeps, attestMethods } from "./attest.ts";
 import { type BundleServiceDeps, bundleMethods } from "./bundle.ts";
+import { type DebugServiceDeps, debugMethods } from "./debug.ts";
 import { type EntryServiceDeps, entryMethods } from "./entry.ts";
 import { federatedBundleMethods } from "./federated-bundle.ts";
 import { type HealthServiceDeps, healthMethods } from "./health.ts";
@@ -24,6 +25,7 @@ import { type WitSvidServiceDeps, witSvidMethods } from "./wit-svid.ts";
 export type Services = AgentAdminDeps &
   AttestDeps &
   BundleServiceDeps &
+  DebugServiceDeps &
   EntryServiceDeps &
   HealthServiceDeps &
   JoinTokenDeps &
@@ -57,6 +59,7 @@ export function tables(services: Services): {
     ...federatedBundleMethods(services),
     ...watchMethods(services),
     ...loggerMethods(services),
+    ...debugMethods(services),
     ...healthMethods(services),
   ]);
   const unlisted = [...built.keys()].filter((method) => !AUTHORIZED_METHODS.includes(method));

@@ -4,7 +4,6 @@ import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus, HealthService } from "../../../src/gen/grpc/health/v1/health.ts";
 import { AgentService } from "../../../src/gen/spire/api/server/agent/v1/agent.ts";
-import { LoggerService } from "../../../src/gen/spire/api/server/logger/v1/logger.ts";
 import { TrustDomainService } from "../../../src/gen/spire/api/server/trustdomain/v1/trustdomain.ts";
 import { GrpcCode } from "../../../src/lib/grpc-status.ts";
 import { TD } from "../../fakes/entries.ts";
@@ -66,7 +65,6 @@ test("health is told, and only of the whole server", async () => {
 
 test("services that are not built say so", async () => {
   const server = await startServer();
-  expect((await failure(call(server.admin, LoggerService.getLogger, {}))).code).toBe(GrpcCode.UNIMPLEMENTED);
   const list = { outputMask: undefined, pageSize: 0, pageToken: "" };
   const refused = await failure(call(server.admin, TrustDomainService.listFederationRelationships, list));
   expect(refused.code).toBe(GrpcCode.UNIMPLEMENTED);
