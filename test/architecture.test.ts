@@ -14,18 +14,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["lib", "spiffe", "pki"],
   attestors: ["lib", "spiffe", "pki", "config"],
   "workload-api": ["lib", "spiffe", "pki", "attestors"],
-  agent: ["lib", "spiffe", "pki", "config", "attestors", "workload-api"],
+  "agent-admin": ["lib", "spiffe", "pki", "attestors", "workload-api"],
+  agent: ["lib", "spiffe", "pki", "config", "attestors", "workload-api", "agent-admin"],
   server: ["lib", "spiffe", "pki", "config", "attestors"],
-  cli: ["lib", "spiffe", "pki", "config", "attestors", "workload-api", "agent", "server"],
+  cli: ["lib", "spiffe", "pki", "config", "attestors", "workload-api", "agent-admin", "agent", "server"],
   gen: [],
 };
 
-/** `agent` sees of the Workload API only what it has to offer it. */
-const PORTS_ONLY = new Map([["agent", /^workload-api\/ports\.ts$/]]);
+/** `agent` sees of what it serves only what it has to offer it. */
+const PORTS_ONLY = new Map([["agent", /^(workload-api|agent-admin)\/ports\.ts$/]]);
+const SERVED: ReadonlySet<string> = new Set(["workload-api", "agent-admin"]);
 
 /** Where generated protobuf may appear: at the edges. */
 const GEN_ALLOWED =
-  /^(gen|cli|workload-api|server\/api)\/|^agent\/(server-client|wire)[^/]*\.ts$|^agent\/server-client\//;
+  /^(gen|cli|workload-api|agent-admin|server\/api)\/|^agent\/(server-client|wire)[^/]*\.ts$|^agent\/server-client\//;
 
 /** An attestor's two halves share only their wire format and options. */
 const ATTESTOR_SHARED = /\/(wire|config)\.ts$/;
@@ -87,11 +89,11 @@ describe("architecture", () => {
     ).toEqual([]);
   });
 
-  test("the agent knows the Workload API by its ports only", () => {
+  test("the agent knows the Workload API and the administration socket by their ports only", () => {
     expect(
       wrongArrows((from, to) => {
         const allowed = PORTS_ONLY.get(layerOf(from));
-        return allowed !== undefined && layerOf(to) === "workload-api" && !allowed.test(to);
+        return allowed !== undefined && SERVED.has(layerOf(to)) && !allowed.test(to);
       }),
     ).toEqual([]);
   });

@@ -1,5 +1,6 @@
 /** Puts the agent together: bootstrap, then rotation, sync, watch and signing side by side. Assembly only. */
 import type { Dispatcher } from "undici";
+import type { AdminSource } from "../agent-admin/ports.ts";
 import type { AgentNodeAttestor } from "../attestors/node.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
@@ -12,6 +13,7 @@ import { emptyBundle, type TrustBundle } from "../spiffe/bundle.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { X509Svid } from "../spiffe/svid.ts";
 import type { IdentitySource } from "../workload-api/ports.ts";
+import { AgentAdminSource } from "./admin-source.ts";
 import { registerAgentMetrics } from "./agent-metrics.ts";
 import { AgentState } from "./agent-state.ts";
 import { type Attested, attestNode } from "./attest.ts";
@@ -70,6 +72,8 @@ export interface Agent<Peer> extends Runnable {
   /** Usable at once: callers wait until there is something to tell them. */
   readonly identitySource: IdentitySource<Peer>;
   readonly health: AgentHealth;
+  /** For the administration socket; usable at once. */
+  readonly adminSource: AdminSource;
   /**
    * Attests if need be, then keeps SVIDs fresh until the signal aborts. Rejects when the agent cannot start (wrong
    * token, wrong bundle, unusable data folder); a lost server or an expired SVID never ends it.
@@ -88,14 +92,16 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
     log: log.named("jwt_svids"),
     maxSize: options.jwtSvidCacheMaxSize,
   });
+  const adminSource = new AgentAdminSource({ health, cache, jwts });
   return {
+    adminSource,
     identitySource: new AgentIdentitySource(deps.attestWorkload, cache, jwts),
     health,
     run: async (signal) => {
       registerAgentMetrics(deps.metrics, { clock, health, cache, jwts }, options);
       try {
         const serverLog = new NewsLogger(log.named("server_client"), clock);
-        await runAgent({ ...deps, health, cache, jwts, serverLog }, options, signal);
+        await runAgent({ ...deps, health, cache, jwts, adminSource, serverLog }, options, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
@@ -110,6 +116,7 @@ type Parts = Omit<AgentDeps<never>, "attestWorkload"> & {
   readonly health: AgentHealth;
   readonly cache: SvidCache;
   readonly jwts: JwtSvids;
+  readonly adminSource: AgentAdminSource;
   /** For what the server sends: it comes with every sync, over one connection after the other. */
   readonly serverLog: Logger;
 };
@@ -167,6 +174,7 @@ async function runAttested(
   const availability =
     options.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: options.availabilityTargetMs };
   const state = new AgentState({ clock, log: log.named("storage"), health, storage }, start);
+  parts.adminSource.state = state;
   using link = new ServerLink({
     clock,
     log: log.named("server_link"),

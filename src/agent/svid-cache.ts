@@ -3,8 +3,9 @@
  * somebody watches. A change touches only the cells that it concerns; callers that match the same entries share one
  * update object.
  */
+import type { HeldBundles } from "../agent-admin/ports.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { Watchable } from "../lib/watchable.ts";
+import { type Watchable, WatchableValue } from "../lib/watchable.ts";
 import { sameAuthorities, type TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
@@ -14,7 +15,7 @@ import type { WorkloadUpdate } from "../workload-api/ports.ts";
 import { sameEntry, sameSelectors } from "./entry-changes.ts";
 import { SubsetIndex } from "./selector-index.ts";
 import { Change, EntryRecord, WorkloadGroups } from "./workload-groups.ts";
-import type { EntryState, IssuedSvid, UpdateContext } from "./workload-update.ts";
+import type { EntryState, IssuedSvid } from "./workload-update.ts";
 
 /** What a sync brought. */
 export interface SyncUpdate {
@@ -40,16 +41,16 @@ export class SvidCache {
   readonly #index = new SubsetIndex<EntryRecord>();
   readonly #groups: WorkloadGroups;
   readonly #wantedListeners = new Set<() => void>();
-  #context: Omit<UpdateContext, "now">;
+  readonly #bundles: WatchableValue<HeldBundles>;
   #nextExpiry = Number.POSITIVE_INFINITY;
   #cancelTimer: () => void = () => {};
 
   constructor(clock: Clock, bundle: TrustBundle) {
     this.#clock = clock;
-    this.#context = { synced: false, bundle, federatedBundles: new Map() };
+    this.#bundles = new WatchableValue<HeldBundles>({ synced: false, bundle, federatedBundles: new Map() });
     this.#groups = new WorkloadGroups({
       matching: (texts) => this.#index.within(texts),
-      context: () => ({ ...this.#context, now: clock.now() }),
+      context: () => ({ ...this.#bundles.value, now: clock.now() }),
       wanted: () => {
         for (const listener of Array.from(this.#wantedListeners)) listener();
       },
@@ -66,14 +67,19 @@ export class SvidCache {
     return this.#records.has(entryId);
   }
 
+  /** All bundles, as workloads get them; the same object while they say the same. */
+  get bundles(): Watchable<HeldBundles> {
+    return this.#bundles;
+  }
+
   /** The own bundle, as workloads get it. */
   get bundle(): TrustBundle {
-    return this.#context.bundle;
+    return this.#bundles.value.bundle;
   }
 
   /** Bundles of federated trust domains. */
   get federatedBundles(): ReadonlyMap<TrustDomain, TrustBundle> {
-    return this.#context.federatedBundles;
+    return this.#bundles.value.federatedBundles;
   }
 
   /** Sizes, for metrics. */
@@ -143,12 +149,13 @@ export class SvidCache {
   /** Ends every reader. */
   close(): void {
     this.#cancelTimer();
+    this.#bundles.close();
     this.#groups.close();
   }
 
   /** Bundles keep their identity while they say the same. Says whether anything changed. */
   #adoptBundles(update: SyncUpdate): boolean {
-    const { synced, bundle, federatedBundles } = this.#context;
+    const { synced, bundle, federatedBundles } = this.#bundles.value;
     const federated = new Map<TrustDomain, TrustBundle>();
     let changed = !synced || federatedBundles.size !== update.federatedBundles.size;
     for (const [trustDomain, next] of update.federatedBundles) {
@@ -159,7 +166,7 @@ export class SvidCache {
     }
     const own = sameAuthorities(bundle, update.bundle) ? bundle : update.bundle;
     changed ||= own !== bundle;
-    if (changed) this.#context = { synced: true, bundle: own, federatedBundles: federated };
+    if (changed) this.#bundles.set({ synced: true, bundle: own, federatedBundles: federated });
     return changed;
   }
 

@@ -71,7 +71,6 @@ export const AGENT = section(
     admin_socket_path: optional(
       path(),
       "The administration socket; neither in the folder of `socket_path` nor below it.",
-      { warning: "read, but the administration socket is not served in this version" },
     ),
     disable_workload_api: defaulted(flag(), false, "Whether to leave the Workload API out."),
     disable_sds_api: defaulted(flag(), false, "Whether to leave Envoy's secret discovery (SDS) out."),
@@ -116,7 +115,6 @@ export const AGENT = section(
       spiffeIds(),
       [],
       "Who may use the Delegated Identity API; members of the trust domain.",
-      { warning: "read, but the Delegated Identity API is not served in this version" },
     ),
     sds: SDS,
     experimental: EXPERIMENTAL,

@@ -85,8 +85,8 @@ async function encodeLater(
   return encoder.svids(await Promise.all(tokens.map(async ({ entry, svid }) => ({ entry, svid: await svid }))));
 }
 
-/** Texts that are empty name nobody; servers leave them out as well. */
-function readAudience(given: readonly string[]): readonly string[] {
+/** A request's audience. Texts that are empty name nobody; servers leave them out as well. Throws `INVALID_ARGUMENT`. */
+export function readAudience(given: readonly string[]): readonly string[] {
   const audience = given.filter((one) => one !== "");
   if (audience.length === 0) throw publicError("INVALID_ARGUMENT", "audience must be specified");
   const bytes = audience.reduce((sum, one) => sum + Buffer.byteLength(one) + 1, 0);

@@ -99,11 +99,6 @@ describe("warnings", () => {
       "not implemented in this version and ignored: it has no effect without rebootstrap_mode",
     ],
     ["profiling_enabled = true", "not implemented in this version and ignored: there is no profiler"],
-    ['admin_socket_path = "/run/x/admin.sock"', "read, but the administration socket is not served in this version"],
-    [
-      'authorized_delegates = ["spiffe://example.org/d"]',
-      "read, but the Delegated Identity API is not served in this version",
-    ],
   ])("%s", (line, expected) => {
     const { warnings } = loadWith(`  ${line}`);
     expect(warnings).toEqual([`agent.conf:6:3: agent.${line.split(" ")[0]}: ${expected}`]);

@@ -1,9 +1,13 @@
 /** `holdfast-agent run`: puts the agent together from its configuration. */
+
 import { type Agent, type AgentOptions, createAgent } from "../../agent/agent.ts";
 import { WorkloadAttestation } from "../../agent/workload-attestation.ts";
+import { AdminApi } from "../../agent-admin/admin-api.ts";
 import { UnixWorkloadAttestor } from "../../attestors/unix/workload.ts";
 import type { AgentConfig } from "../../config/agent-config.ts";
+import type { Clock } from "../../lib/clock.ts";
 import { publicError } from "../../lib/errors.ts";
+import { LevelControl } from "../../lib/level-control.ts";
 import type { Metrics } from "../../lib/metrics.ts";
 import { systemRandom } from "../../lib/random.ts";
 import { runTasks } from "../../lib/tasks.ts";
@@ -70,13 +74,42 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
   await api.open();
   log.named("endpoints").info("Serving", { socket: config.socketPath });
   stack.adopt(api, (opened) => opened.close());
+  const adminApi = await openAdmin(config, daemon, { agent, attestation, clock });
+  if (adminApi !== undefined) stack.adopt(adminApi, (opened) => opened.close());
   await openPages(config, async () => ({ agent: healthOf(agent, clock.now()) }), prometheus, log, stack);
   // The socket is open and callers wait: that is all a service manager needs to know, also while the server is away.
   daemon.ready();
   await runTasks(context.signal, {
     agent: (signal) => agent.run(signal),
     api: (signal) => api.run(signal),
+    ...(adminApi === undefined ? {} : { adminApi: (signal: AbortSignal) => adminApi.run(signal) }),
   });
+}
+
+/** The administration socket, open, where one is configured. */
+async function openAdmin(
+  config: AgentConfig,
+  { log, native }: Daemon,
+  parts: { readonly agent: Agent<ConnectedPeer>; readonly attestation: WorkloadAttestation; readonly clock: Clock },
+): Promise<AdminApi | undefined> {
+  const { adminSocketPath: socketPath, authorizedDelegates: delegates } = config;
+  if (socketPath === undefined) return undefined;
+  const { agent, attestation, clock } = parts;
+  const adminApi = new AdminApi(
+    {
+      source: agent.adminSource,
+      identities: agent.identitySource,
+      attestProcess: (peer, signal) => attestation.attest(peer, signal),
+      levels: new LevelControl(log),
+      native,
+      clock,
+      log,
+    },
+    { socketPath, delegates },
+  );
+  await adminApi.open();
+  log.named("endpoints").info("Serving administrators", { socket: socketPath });
+  return adminApi;
 }
 
 function agentOptions(config: AgentConfig): AgentOptions {

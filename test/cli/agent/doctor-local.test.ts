@@ -148,8 +148,12 @@ describe("socket folder", () => {
     if (status !== "ok") expect(verdict.advice).toBeDefined();
   });
 
-  test("what is wrong with a socket that is not served yet is a warning", () => {
-    expect(judgeAdminSocket({ ...facts, unwritable: "EACCES" }).status).toBe("warn");
+  test("the administration socket is judged by the same rules, but not every user is to reach it", () => {
+    expect(judgeAdminSocket({ ...facts, unwritable: "EACCES" })).toMatchObject({
+      status: "fail",
+      advice: expect.stringContaining("an admin_socket_path"),
+    });
+    expect(judgeAdminSocket({ ...facts, closed: { path: "/x", mode: 0o700 } }).status).toBe("ok");
     expect(judgeAdminSocket(facts).status).toBe("ok");
   });
 

@@ -9,6 +9,9 @@ import { closedFolder, type FolderState, folderState, makeRefused } from "./path
 import type { LockState, SocketOccupant } from "./running.ts";
 import { errnoOf, modeText, userText } from "./words.ts";
 
+/** The configuration key that names a socket. */
+type SocketKey = "socket_path" | "admin_socket_path";
+
 /** What the listener would meet. */
 export interface SocketFacts {
   /** Absolute. */
@@ -55,26 +58,28 @@ function folderRefusal(folder: string, uid: number): string | undefined {
 
 /** Decides on the Workload API's socket. */
 export function judgeSocket(facts: SocketFacts): Verdict {
-  const { path, folder } = facts;
-  const excess = excessBytes(path);
-  if (excess > 0) return fail(`${path} is ${excess} bytes too long for a Unix socket`, "choose a shorter socket_path");
-  return judgeFolder(facts) ?? judgeOccupant(facts) ?? judgeReach(facts, folder);
+  return judgePlace(facts, "socket_path") ?? judgeReach(facts);
 }
 
-/** The administration socket is not served yet: what would be wrong with it keeps nothing from working. */
+/** Decides on the administration socket, which only its owner and its group are to reach. */
 export function judgeAdminSocket(facts: SocketFacts): Verdict {
-  const verdict = judgeSocket(facts);
-  const status = verdict.status === "fail" ? "warn" : verdict.status;
-  return { ...verdict, status, found: `${verdict.found} (this version does not serve it)` };
+  return judgePlace(facts, "admin_socket_path") ?? ok(stateText(facts));
+}
+
+function judgePlace(facts: SocketFacts, key: SocketKey): Verdict | undefined {
+  const { path } = facts;
+  const excess = excessBytes(path);
+  if (excess > 0) return fail(`${path} is ${excess} bytes too long for a Unix socket`, `choose a shorter ${key}`);
+  return judgeFolder(facts, key) ?? judgeOccupant(facts, key);
 }
 
 function excessBytes(path: string): number {
   return Math.max(Buffer.byteLength(path), Buffer.byteLength(dirname(path)) + NESTED) - MAX_PATH_BYTES;
 }
 
-function judgeFolder({ path, uid, folder, refusal, unwritable }: SocketFacts): Verdict | undefined {
+function judgeFolder({ path, uid, folder, refusal, unwritable }: SocketFacts, key: SocketKey): Verdict | undefined {
   const name = dirname(path);
-  const alternative = "or name a socket_path in a folder such as /run/holdfast";
+  const alternative = `or name ${article(key)} in a folder such as /run/holdfast`;
   if (folder.kind === "not-a-folder") return fail(`${name} is not a folder`, `remove it, ${alternative}`);
   if (folder.kind === "hidden") {
     return fail(`${name} cannot be looked at: ${folder.errno}`, `let ${userText(uid)} enter the folders above it`);
@@ -83,7 +88,7 @@ function judgeFolder({ path, uid, folder, refusal, unwritable }: SocketFacts): V
     const owner = uid === 0 ? "root" : `root or ${userText(uid)}`;
     return fail(
       refusal.split("; ")[0] ?? refusal,
-      `if the agent alone uses it, let it belong to ${owner} and nobody else write to it (chown, chmod go-w); else name a socket_path in a folder of its own, such as /run/holdfast`,
+      `if the agent alone uses it, let it belong to ${owner} and nobody else write to it (chown, chmod go-w); else name ${article(key)} in a folder of its own, such as /run/holdfast`,
     );
   }
   if (unwritable === undefined) return undefined;
@@ -95,9 +100,9 @@ function judgeFolder({ path, uid, folder, refusal, unwritable }: SocketFacts): V
     : fail(`no socket can be made in ${name}: ${unwritable}`, `let it belong to ${userText(uid)}, ${alternative}`);
 }
 
-function judgeOccupant({ path, occupant, lock }: SocketFacts): Verdict | undefined {
+function judgeOccupant({ path, occupant, lock }: SocketFacts, key: SocketKey): Verdict | undefined {
   if (occupant.kind === "not-a-socket") {
-    return fail(`${path} exists and is not a socket`, "move it away, or choose another socket_path");
+    return fail(`${path} exists and is not a socket`, `move it away, or choose another ${key}`);
   }
   if (occupant.kind === "hidden") {
     return fail(
@@ -107,28 +112,27 @@ function judgeOccupant({ path, occupant, lock }: SocketFacts): Verdict | undefin
   }
   if (occupant.kind !== "served" || lock !== "free") return undefined;
   const who = occupant.by === undefined ? "another process" : `pid ${occupant.by.pid} of ${userText(occupant.by.uid)}`;
-  return fail(
-    `${path} is served by ${who}, which is no agent with this data_dir`,
-    "stop it, or choose another socket_path",
-  );
+  return fail(`${path} is served by ${who}, which is no agent with this data_dir`, `stop it, or choose another ${key}`);
 }
 
-function judgeReach({ path, closed, occupant, lock }: SocketFacts, folder: FolderState): Verdict {
-  const state =
-    occupant.kind === "served"
-      ? lock === "held"
-        ? "an agent is running and serves it"
-        : "it is served"
-      : occupant.kind === "stale"
-        ? "left by an agent that ended, which will be replaced"
-        : folder.kind === "missing"
-          ? "its folder will be made"
-          : "nobody serves it yet";
-  const found = `${path}: ${state}`;
+function judgeReach(facts: SocketFacts): Verdict {
+  const { closed } = facts;
+  const found = stateText(facts);
   // A folder that is made is open to all, but not what is above it.
   if (closed === undefined) return ok(found);
   return warn(
     `${found}; ${closed.path} has mode ${modeText(closed.mode)}`,
     `workloads of other users cannot enter it: chmod o+x ${closed.path}, unless that is wanted`,
   );
+}
+
+function stateText({ path, folder, occupant, lock }: SocketFacts): string {
+  if (occupant.kind === "served")
+    return `${path}: ${lock === "held" ? "an agent is running and serves it" : "it is served"}`;
+  if (occupant.kind === "stale") return `${path}: left by an agent that ended, which will be replaced`;
+  return `${path}: ${folder.kind === "missing" ? "its folder will be made" : "nobody serves it yet"}`;
+}
+
+function article(key: SocketKey): string {
+  return key === "socket_path" ? "a socket_path" : "an admin_socket_path";
 }

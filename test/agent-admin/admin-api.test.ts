@@ -1,0 +1,109 @@
+/** Debug and Logger on a real socket, and the socket itself. */
+import { statSync } from "node:fs";
+import { expect, test } from "vitest";
+import type { GetInfoRequest, GetInfoResponse } from "../../src/gen/spire/api/agent/debug/v1/debug.ts";
+import type { Logger } from "../../src/gen/spire/api/types/logger.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { parseSpiffeId } from "../../src/spiffe/id.ts";
+import { TestCa } from "../fakes/test-ca.ts";
+import { AdminHarness, ask, FakeAgent, TD } from "./harness.ts";
+
+function getInfo(harness: AdminHarness): Promise<GetInfoResponse | string> {
+  const { debug } = harness;
+  return ask<GetInfoRequest, GetInfoResponse>((request, callback) => debug.getInfo(request, callback), {});
+}
+
+function setLevel(harness: AdminHarness, newLevel: number): Promise<Logger | string> {
+  const { logger } = harness;
+  return ask<{ newLevel: number }, Logger>(
+    (request, callback) => logger.setLogLevel(request as Parameters<typeof logger.setLogLevel>[0], callback),
+    { newLevel },
+  );
+}
+
+test("only its owner and its group may use the socket", async () => {
+  await using harness = await AdminHarness.open(new FakeAgent());
+  expect(statSync(harness.path).mode & 0o777).toBe(0o770);
+});
+
+test("GetInfo tells the agent's chain up to its root, and counts", async () => {
+  const root = await TestCa.create(TD);
+  const ca = await root.subordinate();
+  const svid = await ca.svid(parseSpiffeId("spiffe://example.org/spire/agent/join_token/x"));
+  const agent = new FakeAgent();
+  agent.now = { ...agent.now, svid, bundle: root.bundle(), lastSyncAt: 5_999 };
+  await using harness = await AdminHarness.open(agent);
+  expect(await getInfo(harness)).toMatchObject({
+    svidChain: [
+      {
+        id: { trustDomain: "example.org", path: "/spire/agent/join_token/x" },
+        expiresAt: BigInt(svid.notAfter / 1_000),
+        subject: expect.stringContaining("O=SPIRE,C=US"),
+      },
+      { id: { trustDomain: "example.org", path: "" }, subject: expect.stringContaining("OU=DOWNSTREAM-1") },
+      { id: { trustDomain: "example.org", path: "" } },
+    ],
+    uptime: 0,
+    svidsCount: 2,
+    cachedX509SvidsCount: 2,
+    cachedJwtSvidsCount: 3,
+    cachedSvidstoreX509SvidsCount: 0,
+    lastSyncSuccess: 5n,
+  });
+});
+
+test("GetInfo is answered anew after five seconds", async () => {
+  let now = 0;
+  const root = await TestCa.create(TD);
+  const svid = await root.svid(parseSpiffeId("spiffe://example.org/spire/agent/join_token/x"));
+  const agent = new FakeAgent();
+  agent.now = { ...agent.now, svid, bundle: root.bundle() };
+  const clock = { ...boundSystemClock(), monotonic: () => now };
+  await using harness = await AdminHarness.open(agent, clock);
+  expect(await getInfo(harness)).toMatchObject({ uptime: 0, svidsCount: 2 });
+  agent.now = { ...agent.now, x509Svids: 9 };
+  now = 4_999;
+  expect(await getInfo(harness)).toMatchObject({ uptime: 0, svidsCount: 2 });
+  now = 5_000;
+  expect(await getInfo(harness)).toMatchObject({ uptime: 5, svidsCount: 9 });
+});
+
+test("GetInfo fails without an SVID that the bundle verifies, and does not keep the failure", async () => {
+  const [root, other] = [await TestCa.create(TD), await TestCa.create(TD)];
+  const svid = await root.svid(parseSpiffeId("spiffe://example.org/spire/agent/join_token/x"));
+  const agent = new FakeAgent();
+  await using harness = await AdminHarness.open(agent);
+  expect(await getInfo(harness)).toBe("14 the agent has no SVID");
+  agent.now = { ...agent.now, svid, bundle: other.bundle() };
+  expect(await getInfo(harness)).toMatch(/^13 failed to verify agent SVID: /);
+  agent.now = { ...agent.now, bundle: root.bundle() };
+  expect(await getInfo(harness)).toMatchObject({ svidsCount: 2 });
+});
+
+test("Logger shows, sets and resets the level", async () => {
+  await using harness = await AdminHarness.open(new FakeAgent());
+  const { logger } = harness;
+  const get = (): Promise<Logger | string> =>
+    ask<object, Logger>((request, callback) => logger.getLogger(request, callback), {});
+  expect(await get()).toEqual({ currentLevel: 5, launchLevel: 5 });
+  expect(await setLevel(harness, 6)).toEqual({ currentLevel: 6, launchLevel: 5 });
+  expect(harness.root.level).toBe("debug");
+  expect(await setLevel(harness, 0)).toBe("3 newLevel value cannot be LogLevel_UNSPECIFIED");
+  expect(await setLevel(harness, 8)).toBe("3 unsupported log level");
+  expect(await get()).toEqual({ currentLevel: 6, launchLevel: 5 });
+  expect(await ask<object, Logger>((request, callback) => logger.resetLogLevel(request, callback), {})).toEqual({
+    currentLevel: 5,
+    launchLevel: 5,
+  });
+  expect(harness.root.level).toBe("info");
+  expect(harness.log.lines.map(({ message }) => message)).toContain("The log level is changed");
+});
+
+function boundSystemClock(): typeof systemClock {
+  return {
+    now: () => systemClock.now(),
+    monotonic: () => systemClock.monotonic(),
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
+    after: (ms, fire) => systemClock.after(ms, fire),
+  };
+}
