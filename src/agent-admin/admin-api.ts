@@ -1,5 +1,5 @@
 /** The agent's administration socket: assembles listener, transport and services. */
-import { fileDescriptors } from "../gen/descriptors.ts";
+import { adminFileDescriptors } from "../gen/descriptors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { errorText } from "../lib/errors.ts";
 import type { LevelControl } from "../lib/level-control.ts";
@@ -22,9 +22,10 @@ import { DEBUG_SERVICE, debugMethods } from "./debug.ts";
 import { DELEGATED_IDENTITY_SERVICE, delegatedIdentityMethods } from "./delegated-identity.ts";
 import { LOGGER_SERVICE, loggerMethods } from "./logger.ts";
 import type { AdminSource } from "./ports.ts";
+import { STATUS_SERVICE, statusMethods } from "./status.ts";
 import type { AttestProcess } from "./subject.ts";
 
-const SERVICES = [DEBUG_SERVICE, LOGGER_SERVICE, DELEGATED_IDENTITY_SERVICE, ...REFLECTION_SERVICES];
+const SERVICES = [DEBUG_SERVICE, LOGGER_SERVICE, DELEGATED_IDENTITY_SERVICE, STATUS_SERVICE, ...REFLECTION_SERVICES];
 /** A delegate has a stream for each of a node's workloads, perhaps on a connection each. */
 const MAX_CONNECTIONS = 200;
 const MAX_CALLS = 2_000;
@@ -49,6 +50,8 @@ export interface AdminApiOptions {
   readonly socketPath: string;
   /** `authorized_delegates`. */
   readonly delegates: readonly SpiffeId[];
+  /** Holdfast's own, for `status`. */
+  readonly version: string;
 }
 
 /** Serves from {@link open} to the end of {@link run}. Who may connect is who may use the socket file: owner and group. */
@@ -67,7 +70,7 @@ export class AdminApi {
     );
     this.#transport = new GrpcJsTransport(
       {
-        methods: methodTable({ ...deps, log }, new Set(options.delegates)),
+        methods: methodTable({ ...deps, log }, options),
         onConnect: gate.onConnect,
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
@@ -108,7 +111,7 @@ export class AdminApi {
   }
 }
 
-function methodTable(deps: AdminApiDeps, delegates: ReadonlySet<SpiffeId>): MethodTable<ConnectedPeer> {
+function methodTable(deps: AdminApiDeps, { delegates, version }: AdminApiOptions): MethodTable<ConnectedPeer> {
   const { log } = deps;
   const lines = new LogShare<string>(deps.clock);
   const options: TypedOptions = {
@@ -118,8 +121,9 @@ function methodTable(deps: AdminApiDeps, delegates: ReadonlySet<SpiffeId>): Meth
   const methods: readonly [string, Method<ConnectedPeer>][] = [
     ...debugMethods<ConnectedPeer>(deps, options),
     ...loggerMethods<ConnectedPeer>(deps, options),
-    ...delegatedIdentityMethods({ ...deps, delegates }, options),
-    ...reflectionMethods<ConnectedPeer>(SERVICES, fileDescriptors, options),
+    ...delegatedIdentityMethods({ ...deps, delegates: new Set(delegates) }, options),
+    ...statusMethods<ConnectedPeer>({ ...deps, version }, options),
+    ...reflectionMethods<ConnectedPeer>(SERVICES, adminFileDescriptors, options),
   ];
   const gate = new CallGate(log, { maxCalls: MAX_CALLS, maxCallsPerUid: MAX_CALLS });
   return new Map(methods.map(([path, method]) => [path, gate.guard(method)]));

@@ -1,11 +1,18 @@
 /** Debug and Logger on a real socket, and the socket itself. */
 import { statSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { ServerReflectionResponse } from "../../src/gen/grpc/reflection/v1/reflection.ts";
+import {
+  type GetStatusRequest,
+  type GetStatusResponse,
+  GetStatusResponse_ServerLink,
+} from "../../src/gen/holdfast/agent/v1/status.ts";
 import type { GetInfoRequest, GetInfoResponse } from "../../src/gen/spire/api/agent/debug/v1/debug.ts";
 import type { Logger } from "../../src/gen/spire/api/types/logger.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { parseSpiffeId } from "../../src/spiffe/id.ts";
 import { TestCa } from "../fakes/test-ca.ts";
+import { Reader } from "../workload-api/harness.ts";
 import { AdminHarness, ask, FakeAgent, TD } from "./harness.ts";
 
 function getInfo(harness: AdminHarness): Promise<GetInfoResponse | string> {
@@ -97,6 +104,94 @@ test("Logger shows, sets and resets the level", async () => {
   });
   expect(harness.root.level).toBe("info");
   expect(harness.log.lines.map(({ message }) => message)).toContain("The log level is changed");
+});
+
+test("GetStatus tells how the agent is, what is most urgent first", async () => {
+  const root = await TestCa.create(TD);
+  const svid = await root.svid(parseSpiffeId("spiffe://example.org/spire/agent/join_token/x"));
+  const agent = new FakeAgent();
+  await using harness = await AdminHarness.open(agent);
+  const { status } = harness;
+  const getStatus = (maxIdentities = 0): Promise<GetStatusResponse | string> =>
+    ask<GetStatusRequest, GetStatusResponse>((request, callback) => status.getStatus(request, callback), {
+      maxIdentities,
+    });
+  agent.now = { ...agent.now, connected: false };
+  expect(await getStatus()).toMatchObject({
+    version: "1.2.3",
+    uptime: 0n,
+    trustDomain: "example.org",
+    agentSvid: undefined,
+    serverLink: GetStatusResponse_ServerLink.SERVER_LINK_DOWN,
+    lastSyncAt: 0n,
+    problems: [],
+    identities: [],
+  });
+  const spiffeId = parseSpiffeId("spiffe://example.org/web");
+  agent.entries = [
+    { entryId: "late", spiffeId, expiresAt: 9_999, renewsAt: 5_000, failed: false },
+    { entryId: "soon", spiffeId, expiresAt: 8_000, renewsAt: 4_000, failed: true },
+    { entryId: "none", spiffeId, failed: true },
+  ];
+  agent.now = {
+    ...agent.now,
+    svid,
+    connected: true,
+    watching: true,
+    lastSyncAt: 7_000,
+    problems: new Map([
+      ["sync", "b"],
+      ["signing", "a"],
+    ]),
+  };
+  const id = { trustDomain: "example.org", path: "/web" };
+  expect(await getStatus(2)).toEqual({
+    version: "1.2.3",
+    uptime: 0n,
+    trustDomain: "example.org",
+    agentSvid: {
+      id: { trustDomain: "example.org", path: "/spire/agent/join_token/x" },
+      expiresAt: BigInt(svid.notAfter / 1_000),
+    },
+    serving: true,
+    serverLink: GetStatusResponse_ServerLink.SERVER_LINK_PUSHED,
+    lastSyncAt: 7n,
+    problems: [
+      { topic: "signing", text: "a" },
+      { topic: "sync", text: "b" },
+    ],
+    identities: [
+      { entryId: "none", id, expiresAt: 0n, renewsAt: 0n, failed: true },
+      { entryId: "soon", id, expiresAt: 8n, renewsAt: 4n, failed: true },
+    ],
+    identitiesCount: 3n,
+    x509SvidsCount: 2n,
+    jwtSvidsCount: 3n,
+  });
+  agent.now = { ...agent.now, watching: false };
+  expect(await getStatus()).toMatchObject({ serverLink: GetStatusResponse_ServerLink.SERVER_LINK_POLLING });
+});
+
+test("reflection knows every service of the socket", async () => {
+  await using harness = await AdminHarness.open(new FakeAgent());
+  const stream = harness.reflection.serverReflectionInfo();
+  const answers = new Reader<ServerReflectionResponse>(stream);
+  stream.write({ host: "", messageRequest: { $case: "listServices", value: "" } });
+  const list = (await answers.next()).messageResponse;
+  const names = list?.$case === "listServicesResponse" ? list.value.service.map(({ name }) => name) : [];
+  expect(names).toEqual([
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "holdfast.agent.v1.Status",
+    "spire.agent.debug.v1.Debug",
+    "spire.api.agent.delegatedidentity.v1.DelegatedIdentity",
+    "spire.api.agent.logger.v1.Logger",
+  ]);
+  for (const name of names) {
+    stream.write({ host: "", messageRequest: { $case: "fileContainingSymbol", value: name } });
+    expect((await answers.next()).messageResponse?.$case).toBe("fileDescriptorResponse");
+  }
+  stream.end();
 });
 
 function boundSystemClock(): typeof systemClock {

@@ -6,6 +6,8 @@ import { type Client, credentials } from "@grpc/grpc-js";
 import { AdminApi } from "../../src/agent-admin/admin-api.ts";
 import type { AdminSource, AgentFacts, HeldBundles, IdentityFacts } from "../../src/agent-admin/ports.ts";
 import type { WorkloadPeer } from "../../src/attestors/workload.ts";
+import { ServerReflectionClient } from "../../src/gen/grpc/reflection/v1/reflection.ts";
+import { StatusClient } from "../../src/gen/holdfast/agent/v1/status.ts";
 import { DebugClient } from "../../src/gen/spire/api/agent/debug/v1/debug.ts";
 import { DelegatedIdentityClient } from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
 import { LoggerClient } from "../../src/gen/spire/api/agent/logger/v1/logger.ts";
@@ -100,7 +102,7 @@ export class AdminHarness implements AsyncDisposable {
         clock,
         log: this.log,
       },
-      { socketPath: this.path, delegates: [DELEGATE] },
+      { socketPath: this.path, delegates: [DELEGATE], version: "1.2.3" },
     );
   }
 
@@ -116,6 +118,14 @@ export class AdminHarness implements AsyncDisposable {
 
   get logger(): LoggerClient {
     return this.#client(LoggerClient);
+  }
+
+  get status(): StatusClient {
+    return this.#client(StatusClient);
+  }
+
+  get reflection(): ServerReflectionClient {
+    return this.#client(ServerReflectionClient);
   }
 
   get delegated(): DelegatedIdentityClient {

@@ -2,10 +2,17 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
+import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DelegatedIdentityClient } from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
+import { type GetStatusResponse, StatusClient } from "../../src/gen/holdfast/agent/v1/status.ts";
+import {
+  DelegatedIdentityClient,
+  type FetchJWTSVIDsRequest,
+  type FetchJWTSVIDsResponse,
+} from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
+import { ask } from "../agent-admin/harness.ts";
 import { Reader } from "../workload-api/harness.ts";
-import { Folder, type Outcome, Pair, run, SELF } from "./support.ts";
+import { Folder, type Outcome, Pair, PROGRAMS, run, SELF } from "./support.ts";
 
 const DELEGATE = "spiffe://example.org/delegate";
 
@@ -94,3 +101,55 @@ test("a delegate follows another workload's identity, until it is a delegate no 
     client.close();
   }
 }, 60_000);
+
+test("GetStatus follows what the agent has", async () => {
+  const client = new StatusClient(`unix://${socket}`, credentials.createInsecure());
+  const status = (): Promise<GetStatusResponse | string> =>
+    ask<{ maxIdentities: number }, GetStatusResponse>((request, callback) => client.getStatus(request, callback), {
+      maxIdentities: 0,
+    });
+  try {
+    await pair.withEntry("spiffe://example.org/x", [`unix:uid:${SELF}`], [], async (entryId) => {
+      expect(await status()).toMatchObject({
+        trustDomain: "example.org",
+        agentSvid: { id: { path: pair.agentId.slice("spiffe://example.org".length) } },
+        serving: true,
+        problems: [],
+        identities: [{ entryId, id: { path: "/x" }, failed: false }],
+        identitiesCount: 1n,
+        x509SvidsCount: 1n,
+      });
+    });
+    expect(await status()).toMatchObject({ identities: [], identitiesCount: 0n });
+  } finally {
+    client.close();
+  }
+}, 60_000);
+
+test("a delegate has tokens of a stock spire-server for another workload", async ({ skip }) => {
+  const spireServer = onPath("spire-server");
+  if (spireServer === undefined) return skip("spire-server is not on PATH");
+  using place = new Folder();
+  const path = join(place.path, "admin", "admin.sock");
+  await using stock = await Pair.start(
+    { agent: `  admin_socket_path = "${path}"\n  authorized_delegates = ["${DELEGATE}"]` },
+    { server: spireServer, agent: PROGRAMS.agent },
+  );
+  await stock.createEntry("spiffe://example.org/web", ["unix:uid:54321"]);
+  await stock.createEntry(DELEGATE, [`unix:uid:${SELF}`]);
+  await stock.untilServed(DELEGATE);
+  const client = new DelegatedIdentityClient(`unix://${path}`, credentials.createInsecure());
+  try {
+    const answer = await ask<FetchJWTSVIDsRequest, FetchJWTSVIDsResponse>(
+      (request, callback) => client.fetchJwtsviDs(request, callback),
+      { audience: ["a", "b"], selectors: [{ type: "unix", value: "uid:54321" }], pid: 0 },
+    );
+    if (typeof answer === "string") throw new Error(answer);
+    expect(answer.svids.map(({ id }) => id?.path)).toEqual(["/web"]);
+    expect(decodeJwt(answer.svids[0]?.token ?? "")).toMatchObject({ sub: "spiffe://example.org/web", aud: ["a", "b"] });
+    const { bundles } = await new Reader(client.subscribeToJwtBundles({})).next();
+    expect(JSON.parse(Buffer.from(bundles["spiffe://example.org"] ?? []).toString()).keys.length).toBeGreaterThan(0);
+  } finally {
+    client.close();
+  }
+}, 120_000);

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
-import { fileDescriptors } from "../../src/gen/descriptors.ts";
+import { adminFileDescriptors, fileDescriptors } from "../../src/gen/descriptors.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -48,14 +48,19 @@ test.skipIf(!canGenerate)(
 );
 
 describe("reflection descriptors", () => {
-  const files = [...fileDescriptors].map(([name, bytes]) => ({
-    name,
-    file: fromBinary(FileDescriptorProtoSchema, bytes),
-  }));
+  const read = (descriptors: ReadonlyMap<string, Uint8Array>) =>
+    [...descriptors].map(([name, bytes]) => ({ name, file: fromBinary(FileDescriptorProtoSchema, bytes) }));
+  const servicesOf = (descriptors: ReadonlyMap<string, Uint8Array>): string[] =>
+    read(descriptors)
+      .flatMap(({ file }) => file.service.map(({ name }) => (file.package === "" ? name : `${file.package}.${name}`)))
+      .toSorted();
 
-  test("each is stored under its own name, after all it imports", () => {
+  test.for([
+    ["public", fileDescriptors],
+    ["administration", adminFileDescriptors],
+  ] as const)("each of the %s socket is stored under its own name, after all it imports", ([_name, descriptors]) => {
     const seen = new Set<string>();
-    for (const { name, file } of files) {
+    for (const { name, file } of read(descriptors)) {
       expect(file.name).toBe(name);
       expect(file.dependency.filter((dependency) => !seen.has(dependency))).toStrictEqual([]);
       seen.add(name);
@@ -63,15 +68,23 @@ describe("reflection descriptors", () => {
   });
 
   test("they describe the services of the public socket, and no others", () => {
-    const services = files.flatMap(({ file }) =>
-      file.service.map((service) => (file.package === "" ? service.name : `${file.package}.${service.name}`)),
-    );
-    expect(services.toSorted()).toStrictEqual([
+    expect(servicesOf(fileDescriptors)).toStrictEqual([
       "SpiffeWorkloadAPI",
       "envoy.service.secret.v3.SecretDiscoveryService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
+    ]);
+  });
+
+  test("and of the administration socket, and no others", () => {
+    expect(servicesOf(adminFileDescriptors)).toStrictEqual([
+      "grpc.reflection.v1.ServerReflection",
+      "grpc.reflection.v1alpha.ServerReflection",
+      "holdfast.agent.v1.Status",
+      "spire.agent.debug.v1.Debug",
+      "spire.api.agent.delegatedidentity.v1.DelegatedIdentity",
+      "spire.api.agent.logger.v1.Logger",
     ]);
   });
 });

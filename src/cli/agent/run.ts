@@ -105,7 +105,7 @@ async function openAdmin(
       clock,
       log,
     },
-    { socketPath, delegates },
+    { socketPath, delegates, version: packageVersion() },
   );
   await adminApi.open();
   log.named("endpoints").info("Serving administrators", { socket: socketPath });
