@@ -26,10 +26,12 @@ import { STATUS_SERVICE, statusMethods } from "./status.ts";
 import type { AttestProcess } from "./subject.ts";
 
 const SERVICES = [DEBUG_SERVICE, LOGGER_SERVICE, DELEGATED_IDENTITY_SERVICE, STATUS_SERVICE, ...REFLECTION_SERVICES];
-/** A delegate has a stream for each of a node's workloads, perhaps on a connection each. */
-const MAX_CONNECTIONS = 200;
-const MAX_CALLS = 2_000;
-const MAX_STREAMS = 1_000;
+/**
+ * A delegate has a stream for each of a node's workloads. A connection takes two descriptors and a stream about a pid
+ * one: together less than the Workload API's limits leave to the rest of the agent.
+ */
+const MAX_CONNECTIONS = 100;
+const MAX_CALLS = 500;
 const MAX_REQUEST = 64 * 1024;
 /** How long callers have to take the news that the agent stops. */
 const STOP_GRACE_MS = 500;
@@ -75,7 +77,7 @@ export class AdminApi {
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
         maxRequest: MAX_REQUEST,
-        maxStreams: MAX_STREAMS,
+        maxStreams: MAX_CALLS,
         maxConnections: MAX_CONNECTIONS,
       },
       { clock },
