@@ -103,7 +103,10 @@ describe("each side's commands print the same on", () => {
     await same("bundle list -id other.org -format spiffe");
     expect(await same(`bundle set -id third.org -format spiffe -path ${spiffe}`)).toBe("bundle set.\n");
     await same(`bundle set -id third.org -format spiffe -path ${spiffe} -output json`);
-    expect(JSON.parse(await same("bundle list -id third.org -format spiffe"))).toHaveProperty("keys.1.use", "jwt-svid");
+    const listed = await same("bundle list -id third.org -format spiffe");
+    expect(JSON.parse(listed)).toHaveProperty("keys.1.use", "jwt-svid");
+    // Authorities, hint and sequence are what the other trust domain's server said.
+    expect(JSON.parse(listed)).toEqual(JSON.parse(other.spiffe));
     expect(await same("bundle list")).toContain(`* third.org\n${"*".repeat(40)}\n${other.pem}`);
     await same("bundle list -format spiffe");
     await same("bundle list -output json");

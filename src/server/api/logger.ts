@@ -23,16 +23,20 @@ const NUMBERS = {
   trace: LevelNumber.TRACE,
 } as const satisfies Readonly<Record<LogLevel, LevelNumber>>;
 
+/** Levels at which the change itself is told. */
+const TALKATIVE: ReadonlySet<LogLevel> = new Set(["info", "debug", "trace"]);
+
 /** The service's methods. */
 export function loggerMethods({ log, logLevel }: LoggerServiceDeps): readonly NamedMethod[] {
   const launch = logLevel.level;
   const state = (): LoggerMessage => ({ currentLevel: NUMBERS[logLevel.level], launchLevel: NUMBERS[launch] });
   const change = (level: LogLevel): LoggerMessage => {
-    // On both sides of the change: the one level or the other shows it.
-    const fields = { old_log_level: logLevel.level, new_log_level: level };
-    log.info("Changing the log level", fields);
+    const previous = logLevel.level;
+    const note = (): void => log.info("Changing the log level", { old_log_level: previous, new_log_level: level });
+    // While the more talkative of the two is in force, so that a change to silence is told, too.
+    if (TALKATIVE.has(previous)) note();
     logLevel.setLevel(level);
-    log.info("Log level changed", fields);
+    if (!TALKATIVE.has(previous)) note();
     return state();
   };
   return [

@@ -97,7 +97,7 @@ export interface AttestedNodeStore {
   prune(expiredBefore: number, includeNonReattestable: boolean, limit: number): Promise<readonly SpiffeId[]>;
 }
 
-/** Trust bundles, own and federated. `sequence` is the store's: it grows with each change. */
+/** Trust bundles, own and federated. `sequence` is the store's: it grows with each change, at least to the bundle's own. */
 export interface BundleStore {
   get(trustDomain: TrustDomain): Promise<TrustBundle | undefined>;
   list(page: PageRequest): Promise<Page<TrustBundle>>;

@@ -26,7 +26,7 @@ test("the level changes at run time, and the launch level is kept", async () => 
   expect(logLevel.level).toBe("warn");
   expect(server.lines).toContainEqual(
     expect.objectContaining({
-      message: "Log level changed",
+      message: "Changing the log level",
       fields: { subsystem_name: "api", old_log_level: "trace", new_log_level: "warn" },
     }),
   );

@@ -91,17 +91,20 @@ export class SqliteBundleStore implements BundleStore {
   }
 }
 
-/** Writes `bundle` over `row` if it differs; the sequence grows by one. */
+/** Largest sequence that is taken over from a bundle: a column's number can grow from there without end. */
+const MAX_SEQUENCE = 2n ** 52n;
+
+/** Writes `bundle` over `row` if it differs. The sequence grows to the bundle's own where that is larger, else by one. */
 async function store(unit: WriteUnit, bundle: TrustBundle, row: BundleRow | undefined): Promise<TrustBundle> {
   const authorities = encodeAuthorities(bundle);
-  if (row !== undefined && row.authorities === authorities && row.refresh_hint === bundle.refreshHint) {
-    return decode(row);
-  }
+  const sequence = bundle.sequence <= MAX_SEQUENCE ? Number(bundle.sequence) : 0;
+  const isSame = row?.authorities === authorities && row.refresh_hint === bundle.refreshHint;
+  if (row !== undefined && isSame && sequence <= row.sequence) return decode(row);
   const values = {
     trust_domain: bundle.trustDomain,
     authorities,
     refresh_hint: bundle.refreshHint,
-    sequence: (row?.sequence ?? 0) + 1,
+    sequence: Math.max((row?.sequence ?? 0) + 1, sequence),
   };
   const stored = await unit.db
     .insertInto("bundles")

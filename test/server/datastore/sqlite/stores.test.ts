@@ -75,6 +75,22 @@ describe("bundles", () => {
     expect(await store.bundles.get(TD)).toEqual(set);
   });
 
+  test("the sequence follows that of a bundle from elsewhere, and never goes back", async () => {
+    const { store } = await tempDataStore();
+    const set = async (sequence: bigint, ...names: string[]): Promise<bigint> =>
+      (await store.bundles.set({ ...bundle(OTHER, ...names), sequence })).sequence;
+    expect(await set(7n, "a")).toBe(7n);
+    expect(await set(7n, "a")).toBe(7n);
+    expect(await set(9n, "a")).toBe(9n);
+    expect(await set(3n, "a")).toBe(9n);
+    expect(await set(3n, "b")).toBe(10n);
+    // More than a column's number can count on from.
+    expect(await set(2n ** 64n - 1n, "c")).toBe(11n);
+    expect(await set(2n ** 52n, "c")).toBe(2n ** 52n);
+    expect(await set(0n, "d")).toBe(2n ** 52n + 1n);
+    expect((await store.bundles.get(OTHER))?.sequence).toBe(2n ** 52n + 1n);
+  });
+
   test("keeps keys, expiry and taint", async () => {
     const { store } = await tempDataStore();
     const key = (keyId: string) => ({ keyId, publicKey: new Uint8Array([1, 2]), expiresAt: 77, tainted: true });
