@@ -171,6 +171,6 @@ export async function until(condition: () => boolean, why: () => string = () => 
     () => {
       if (!condition()) throw new Error(`still not: ${why()}`);
     },
-    { timeout: 10_000, interval: 10 },
+    { timeout: 30_000, interval: 10 },
   );
 }
