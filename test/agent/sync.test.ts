@@ -145,6 +145,8 @@ describe("announced changes", () => {
     await until(() => site.server.count("SyncAuthorizedEntries") > syncs + 5);
     expect(agent.log.lines.filter(({ message }) => message.includes("announces no changes"))).toHaveLength(1);
     await site.server.stop();
+    // A server that is back before the agent's next call would be the same connection to it.
+    await until(() => !agent.agent.health.facts.value.connected);
     site.server.state.hasWatch = true;
     await site.server.start();
     await until(() => agent.agent.health.facts.value.watching);
