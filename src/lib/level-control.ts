@@ -21,9 +21,14 @@ export class LevelControl {
     this.launch = root.level;
   }
 
+  /** The level in force. */
+  get current(): LogLevel {
+    return this.#root.level;
+  }
+
   /** The level in force, and the one at the start. */
   get numbers(): { readonly currentLevel: LevelNumber; readonly launchLevel: LevelNumber } {
-    return { currentLevel: NUMBERS[this.#root.level], launchLevel: NUMBERS[this.launch] };
+    return { currentLevel: NUMBERS[this.current], launchLevel: NUMBERS[this.launch] };
   }
 
   /** Changes the level of every line from now on. */
