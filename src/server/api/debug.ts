@@ -8,9 +8,9 @@ import type { SPIFFEID } from "../../gen/spire/api/types/spiffeid.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { AgentError, publicError } from "../../lib/errors.ts";
 import type { Watchable } from "../../lib/watchable.ts";
-import type { Certificate } from "../../pki/certificate.ts";
+import { type Certificate, spiffeIdOf } from "../../pki/certificate.ts";
 import { validateX509Svid } from "../../pki/validate.ts";
-import { parseSpiffeId, pathOf, type TrustDomain, trustDomainOf } from "../../spiffe/id.ts";
+import { pathOf, type TrustDomain, trustDomainOf } from "../../spiffe/id.ts";
 import type { X509Svid } from "../../spiffe/svid.ts";
 import type { DataStore } from "../datastore/datastore.ts";
 import { attempt } from "./failure.ts";
@@ -87,10 +87,9 @@ function certificateToMessage(certificate: Certificate): GetInfoResponse_Cert {
 }
 
 /** An authority need not have an ID. */
-function idOf({ uriSans: [uri, ...others] }: Certificate): SPIFFEID | undefined {
-  if (uri === undefined || others.length > 0) return undefined;
+function idOf(certificate: Certificate): SPIFFEID | undefined {
   try {
-    const id = parseSpiffeId(uri);
+    const id = spiffeIdOf(certificate);
     return { trustDomain: trustDomainOf(id), path: pathOf(id) };
   } catch (error) {
     if (error instanceof AgentError) return undefined;
