@@ -3,7 +3,7 @@ import { JoinTokenAgentAttestor } from "../../attestors/join-token/agent.ts";
 import { JOIN_TOKEN } from "../../attestors/join-token/wire.ts";
 import type { AgentNodeAttestor } from "../../attestors/node.ts";
 import { AgentError } from "../../lib/errors.ts";
-import type { NodeAttestorDeps } from "./node-attestors.ts";
+import type { NodeAttestorDeps } from "./node-attestor-deps.ts";
 
 export function make({ config }: Pick<NodeAttestorDeps, "config">): AgentNodeAttestor {
   if (config.joinToken !== undefined) return new JoinTokenAgentAttestor(config.joinToken);

@@ -10,7 +10,7 @@ import { TpmDevice } from "../../attestors/tpm/device/tpm-device.ts";
 import { writeFileAtomic } from "../../lib/atomic-file.ts";
 import { errorText } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { NodeAttestorDeps } from "./node-attestors.ts";
+import type { NodeAttestorDeps } from "./node-attestor-deps.ts";
 
 /** With resource manager first: it shares the TPM among programs. */
 const DEVICES = ["/dev/tpmrm0", "/dev/tpm0"] as const;

@@ -4,19 +4,8 @@ import { JoinTokenServerAttestor } from "../../attestors/join-token/server.ts";
 import type { ServerNodeAttestor } from "../../attestors/node.ts";
 import { TPM_SERVER_PLUGIN } from "../../attestors/tpm/config.ts";
 import type { Plugin } from "../../config/plugins.ts";
-import type { Clock } from "../../lib/clock.ts";
-import type { Logger } from "../../lib/log.ts";
-import type { Random } from "../../lib/random.ts";
-import type { TrustDomain } from "../../spiffe/id.ts";
 import { type NodeAttestorChoice as Choice, choosing } from "../node-attestor-choice.ts";
-
-/** What the halves are made with. */
-export interface NodeAttestorDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly trustDomain: TrustDomain;
-}
+import type { NodeAttestorDeps } from "./node-attestor-deps.ts";
 
 /** A configured attestor that is not made yet. */
 export type NodeAttestorChoice = Choice<NodeAttestorDeps, ServerNodeAttestor>;

@@ -1,17 +1,11 @@
 /** What differs between the kinds of authorities: how one is made, stored, found again, published and revoked. */
 import type { KeyType } from "../../pki/keys.ts";
 import type { TrustBundle } from "../../spiffe/bundle.ts";
-import type { AuthoritySlots } from "./authority-steps.ts";
+import type { Authority, AuthoritySlots } from "./authority-slots.ts";
 import type { BundlePart } from "./bundle-marks.ts";
 import type { Journal, JournalEntry } from "./journal.ts";
 import type { ManagedKey } from "./key-manager.ts";
-import type { AuthorityLife, SlotId } from "./slots.ts";
-
-/** A usable authority. Times in milliseconds. */
-export interface Authority extends AuthorityLife {
-  readonly slot: SlotId;
-  readonly authorityId: string;
-}
+import type { SlotId } from "./slots.ts";
 
 /** One kind. `A` is an authority in use, `E` its entry in the journal. */
 export interface AuthorityKind<A extends Authority, E extends JournalEntry> {

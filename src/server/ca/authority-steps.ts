@@ -2,17 +2,9 @@
 import type { AgentError, ErrorCode } from "../../lib/errors.ts";
 import type { TrustBundle } from "../../spiffe/bundle.ts";
 import { Refused } from "../refused.ts";
-import type { Authority } from "./authority-kind.ts";
+import type { Authority, AuthoritySlots } from "./authority-slots.ts";
 import { type BundlePart, isListed } from "./bundle-marks.ts";
 import type { JournalEntry } from "./journal.ts";
-
-/** What the decisions look at. */
-export interface AuthoritySlots<A extends Authority, E extends JournalEntry> {
-  readonly active: A | undefined;
-  readonly prepared: A | undefined;
-  /** Of the journal, old ones among them. */
-  readonly entries: readonly E[];
-}
 
 /** The prepared authority, if it is the named one. Throws `INVALID_ARGUMENT`, or `INTERNAL` for an old one. */
 export function authorityToActivate<A extends Authority>(
