@@ -25,6 +25,8 @@ const MAX_SPREAD_MS = 10_000;
 /** The stream ends every few minutes by design; not all agents should come back at once. */
 const RECONNECT_SPREAD_MS = 1_000;
 const RETRY_INTERVAL_MS = 5_000;
+/** A server without announcements may have been replaced meanwhile, behind a connection that looks the same. */
+const ASK_AGAIN_MS = 600_000;
 
 /** Keeps one stream open. `live` is true from its first message to its end: while it is, the server will tell. */
 export class Watcher {
@@ -47,7 +49,7 @@ export class Watcher {
     const { clock, random, log, link } = this.#deps;
     const unsubscribe = link.generation.subscribe(() => this.#wakeup.wake());
     try {
-      for (let failures = 0; ; ) {
+      for (let failures = 0, told = false; ; ) {
         const generation = link.generation.value;
         if (link.identity === undefined) {
           await this.#nextConnection(generation, signal);
@@ -60,8 +62,8 @@ export class Watcher {
         } catch (error) {
           signal.throwIfAborted();
           if (errorCode(error) === "UNIMPLEMENTED") {
-            log.info("The server announces no changes; polling");
-            await this.#nextConnection(Math.max(generation, link.generation.value), signal);
+            if (!told) log.info("The server announces no changes; polling");
+            told = await this.#nextConnection(Math.max(generation, link.generation.value), signal, ASK_AGAIN_MS);
             continue;
           }
           failures++;
@@ -77,9 +79,20 @@ export class Watcher {
     }
   }
 
-  /** A server without announcements is not asked again until the connection is another one, and perhaps the server. */
-  async #nextConnection(generation: number, signal: AbortSignal): Promise<void> {
-    while (this.#deps.link.generation.value === generation) await this.#wakeup.wait(3_600_000, signal);
+  /** Waits until the connection is another one. True when it is still the same after `atMostMs`. */
+  async #nextConnection(
+    generation: number,
+    signal: AbortSignal,
+    atMostMs = Number.POSITIVE_INFINITY,
+  ): Promise<boolean> {
+    const { clock, link } = this.#deps;
+    const end = clock.monotonic() + atMostMs;
+    while (link.generation.value === generation) {
+      const left = end - clock.monotonic();
+      if (left <= 0) return true;
+      await this.#wakeup.wait(Math.min(3_600_000, left), signal);
+    }
+    return false;
   }
 
   async #follow(client: ServerClient, signal: AbortSignal): Promise<void> {

@@ -137,7 +137,7 @@ describe("announced changes", () => {
     expect(server.count("SyncAuthorizedEntries")).toBe(syncs + 1);
   });
 
-  test("a server without them is asked once per connection", async () => {
+  test("a server without them is polled, and said so once", async () => {
     await using site = await makeSite();
     await using agent = await startAgent(site);
     await until(() => agent.log.text.includes("announces no changes"));
