@@ -6,10 +6,5 @@ process.env.UV_THREADPOOL_SIZE ??= "16";
 
 assertNodeVersion();
 const { main } = await import("./main.ts");
-const { AGENT_COMMANDS, AGENT_NOT_IN_THIS_VERSION } = await import("./agent/commands.ts");
-await main(
-  "holdfast-agent",
-  "gives every process on this node its SPIFFE identity",
-  AGENT_COMMANDS,
-  AGENT_NOT_IN_THIS_VERSION,
-);
+const { AGENT_COMMANDS } = await import("./agent/commands.ts");
+await main("holdfast-agent", "gives every process on this node its SPIFFE identity", AGENT_COMMANDS);

@@ -10,7 +10,7 @@ export async function main(
   program: string,
   about: string,
   commands: readonly CommandSpec[],
-  notInThisVersion: readonly (readonly string[])[],
+  notInThisVersion: readonly (readonly string[])[] = [],
 ): Promise<void> {
   // Without a listener Node would open a debugger on a TCP port for it, which every user of the host could speak to.
   process.on("SIGUSR1", () => {});

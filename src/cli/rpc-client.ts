@@ -1,6 +1,7 @@
 /** Calls services on a local Unix socket from the command line. */
 import { Client, type ClientReadableStream, credentials, Metadata, type MethodDefinition } from "@grpc/grpc-js";
 import { GrpcCode, grpcCodeName } from "../lib/grpc-status.ts";
+import type { CliContext } from "./command.ts";
 import { connectError } from "./connect-error.ts";
 
 /** A call failed with a gRPC status. */
@@ -32,6 +33,13 @@ export async function withClient<T>(socketPath: string, use: (client: Client) =>
   } finally {
     client.close();
   }
+}
+
+const ADMIN_TIMEOUT_MS = 30_000;
+
+/** The time by which a call of an admin socket must be answered. */
+export function adminDeadline(context: Pick<CliContext, "clock">): { readonly deadline: number } {
+  return { deadline: context.clock.now() + ADMIN_TIMEOUT_MS };
 }
 
 /** Options of a call. */

@@ -1,6 +1,8 @@
 /** The commands of holdfast-agent, with SPIRE's names and flags. */
 import type { CommandSpec, OptionSpec } from "../command.ts";
+import { loggerCommands } from "../logger-commands.ts";
 import { configOptions, healthcheckCommand, LOG_OPTIONS, OUTPUT_OPTION, validateCommand } from "../shared-options.ts";
+import { ADMIN_OPTIONS } from "./admin.ts";
 import { DEFAULT_AGENT_SOCKET, TIMEOUT_OPTION, WORKLOAD_OPTIONS } from "./workload.ts";
 
 const CONFIG_OPTIONS = configOptions("conf/agent/agent.conf");
@@ -46,8 +48,7 @@ const FETCH_OPTIONS: readonly OptionSpec[] = [
 
 const AUDIENCE_OPTION: OptionSpec = { name: "audience", value: "names", description: "" };
 
-/** SPIRE's other commands. */
-export const AGENT_NOT_IN_THIS_VERSION: readonly (readonly string[])[] = [["debug"], ["logger"]];
+const ADMIN = [...ADMIN_OPTIONS, OUTPUT_OPTION];
 
 /** All commands. Each loads its code when it runs. */
 export const AGENT_COMMANDS: readonly CommandSpec[] = [
@@ -146,5 +147,12 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     summary: "print every update of this process's X.509-SVIDs",
     options: [...WORKLOAD_OPTIONS, OUTPUT_OPTION],
     load: () => import("./api-watch.ts"),
+  },
+  ...loggerCommands("agent", ADMIN, async () => (await import("./logger.ts")).AGENT_LOGGER),
+  {
+    path: ["debug", "getinfo"],
+    summary: "tell how long the agent runs, what it keeps and how workloads trust it",
+    options: ADMIN,
+    load: async () => ({ run: (await import("./debug.ts")).getInfo }),
   },
 ];

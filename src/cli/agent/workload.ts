@@ -3,6 +3,7 @@ import type { Client } from "@grpc/grpc-js";
 import { parseDuration } from "../../config/duration.ts";
 import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
 import { withClient } from "../rpc-client.ts";
+import { socketPathFrom } from "../socket-path.ts";
 
 /** SPIRE's default path of the Workload API's socket. */
 export const DEFAULT_AGENT_SOCKET = "/tmp/spire-agent/public/api.sock";
@@ -28,17 +29,10 @@ export const TIMEOUT_OPTION: OptionSpec = {
   default: "5s",
 };
 
-/** The path of the Workload API's socket that the flags and the environment name. */
+/** The path of the Workload API's socket that the flags and the environment name; `unix://` may be before it. */
 export function workloadSocketPath(options: OptionValues, context: CliContext): string {
-  const given = text(options, "socketPath");
-  const instance = text(options, "instance");
-  if (instance === "") return (given || DEFAULT_AGENT_SOCKET).replace(/^unix:(\/\/)?/, "");
-  const template = context.env.SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE;
-  if (given !== "") throw new UsageError("-instance and -socketPath cannot be given together");
-  if (template === undefined || !template.includes("%i")) {
-    throw new UsageError("-instance needs SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE in the environment, a path with %i in it");
-  }
-  return template.replaceAll("%i", instance);
+  const places = { fallback: DEFAULT_AGENT_SOCKET, template: "SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE" };
+  return socketPathFrom(options, context, places).replace(/^unix:(\/\/)?/, "");
 }
 
 /** Opens a connection to the Workload API's socket. */

@@ -1,14 +1,13 @@
 /** What every administrative command of the server shares: finding the socket, trusting it, calling it, printing. */
 import type { Client } from "@grpc/grpc-js";
-import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
+import type { CliContext, OptionSpec, OptionValues } from "../command.ts";
 import { loadNative } from "../native.ts";
 import { withClient } from "../rpc-client.ts";
+import { socketPathFrom } from "../socket-path.ts";
 import { assertTrustedListener } from "../socket-trust.ts";
 
 /** SPIRE's default path of the server's admin socket. */
 export const DEFAULT_SERVER_SOCKET = "/tmp/spire-server/private/api.sock";
-
-const CALL_TIMEOUT_MS = 30_000;
 
 /** Flags of every command that talks to the admin socket. */
 export const ADMIN_OPTIONS: readonly OptionSpec[] = [
@@ -28,17 +27,11 @@ export const ADMIN_OPTIONS: readonly OptionSpec[] = [
 
 /** The path of the admin socket that the flags and the environment name. */
 export function adminSocketPath(options: OptionValues, context: CliContext): string {
-  const given = text(options, "socketPath");
-  const instance = text(options, "instance");
-  if (instance === "") return given || context.env.SPIRE_SERVER_PRIVATE_SOCKET || DEFAULT_SERVER_SOCKET;
-  const template = context.env.SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE;
-  if (given !== "") throw new UsageError("-instance and -socketPath cannot be given together");
-  if (template === undefined || !template.includes("%i")) {
-    throw new UsageError(
-      "-instance needs SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE in the environment, a path with %i in it",
-    );
-  }
-  return template.replaceAll("%i", instance);
+  return socketPathFrom(options, context, {
+    fallback: DEFAULT_SERVER_SOCKET,
+    variable: "SPIRE_SERVER_PRIVATE_SOCKET",
+    template: "SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE",
+  });
 }
 
 /** Opens a connection to the server's admin socket. */
@@ -50,9 +43,4 @@ export async function withServer<T>(
   const path = adminSocketPath(options, context);
   await assertTrustedListener(path, loadNative());
   return withClient(path, use);
-}
-
-/** The time by which a call must be answered. */
-export function deadline(context: CliContext): { readonly deadline: number } {
-  return { deadline: context.clock.now() + CALL_TIMEOUT_MS };
 }

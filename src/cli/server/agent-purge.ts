@@ -5,9 +5,9 @@ import { AgentService } from "../../gen/spire/api/server/agent/v1/agent.ts";
 import type { Agent } from "../../gen/spire/api/types/agent.ts";
 import { type CommandRun, flag, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call, RpcError } from "../rpc-client.ts";
+import { adminDeadline, call, RpcError } from "../rpc-client.ts";
 import { goTime, idText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { listAgents } from "./agents.ts";
 
 const DEFAULT_EXPIRED_FOR = "720h";
@@ -53,7 +53,7 @@ export const run: CommandRun = async (options, context) => {
       const results: Outcome[] = [];
       for (const agent of agents) {
         try {
-          await call(client, AgentService.deleteAgent, { id: agent.id }, deadline(context));
+          await call(client, AgentService.deleteAgent, { id: agent.id }, adminDeadline(context));
           results.push(outcome(agent, true));
         } catch (error) {
           if (!(error instanceof RpcError)) throw error;

@@ -12,9 +12,9 @@ import { GrpcCode } from "../../lib/grpc-status.ts";
 import type { CliContext, CommandRun, OptionValues } from "../command.ts";
 import { required } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call, RpcError } from "../rpc-client.ts";
+import { adminDeadline, call, RpcError } from "../rpc-client.ts";
 import { idFromText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { agentFilter } from "./agent-filter.ts";
 import { agentText, factsText } from "./agent-print.ts";
 
@@ -41,7 +41,7 @@ export const show: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
   const { agent, facts } = await withServer(options, context, async (client) => ({
-    agent: await call(client, AgentService.getAgent, { id, outputMask: undefined }, deadline(context)),
+    agent: await call(client, AgentService.getAgent, { id, outputMask: undefined }, adminDeadline(context)),
     facts: await nodeFacts(client, id, context),
   }));
   const isEmpty = Object.keys(facts).length === 0;
@@ -56,7 +56,7 @@ export const show: CommandRun = async (options, context) => {
 /** What the attestation told beside the selectors; SPIRE's servers have nothing of the kind. */
 async function nodeFacts(client: Client, id: SPIFFEID, context: CliContext): Promise<Readonly<Record<string, string>>> {
   try {
-    return (await call(client, NodesService.getNodeFacts, { id }, deadline(context))).facts;
+    return (await call(client, NodesService.getNodeFacts, { id }, adminDeadline(context))).facts;
   } catch (error) {
     if (error instanceof RpcError && error.code === GrpcCode.UNIMPLEMENTED) return {};
     throw error;
@@ -67,7 +67,7 @@ async function nodeFacts(client: Client, id: SPIFFEID, context: CliContext): Pro
 export const count: CommandRun = async (options, context) => {
   outputFormat(options);
   const response = await withServer(options, context, (client) =>
-    call(client, AgentService.countAgents, { filter: agentFilter(options) }, deadline(context)),
+    call(client, AgentService.countAgents, { filter: agentFilter(options) }, adminDeadline(context)),
   );
   print(options, context, response, () =>
     context.out(`${response.count} attested ${response.count === 1 ? "agent" : "agents"}\n`),
@@ -80,7 +80,7 @@ export const evict: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
   const response = await withServer(options, context, (client) =>
-    call(client, AgentService.deleteAgent, { id }, deadline(context)),
+    call(client, AgentService.deleteAgent, { id }, adminDeadline(context)),
   );
   print(options, context, response, () => context.out("Agent evicted successfully\n"));
   return 0;
@@ -91,7 +91,7 @@ export const ban: CommandRun = async (options, context) => {
   outputFormat(options);
   const id = idFromText("spiffeID", required(options, "spiffeID"));
   const response = await withServer(options, context, (client) =>
-    call(client, AgentService.banAgent, { id }, deadline(context)),
+    call(client, AgentService.banAgent, { id }, adminDeadline(context)),
   );
   print(options, context, response, () => context.out("Agent banned successfully\n"));
   return 0;
@@ -111,7 +111,7 @@ export async function listAgents(
         client,
         AgentService.listAgents,
         { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken },
-        deadline(context),
+        adminDeadline(context),
       );
       agents.push(...page.agents);
       pageToken = page.nextPageToken;

@@ -9,9 +9,9 @@ import { visible } from "../../lib/visible.ts";
 import { formatBundle, parseBundle } from "../../pki/bundle-format.ts";
 import { type CliContext, type CommandRun, type OptionValues, required, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call } from "../rpc-client.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
 import { bundleFromWire, bundleToWire, trustDomainFromText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { bundleFormat } from "./bundle-format-option.ts";
 
 const PAGE_SIZE = 100;
@@ -26,7 +26,7 @@ export const list: CommandRun = async (options, context) => {
   if (trustDomain !== "") {
     const request = { trustDomain, outputMask: undefined };
     const bundle = await withServer(options, context, (client) =>
-      call(client, BundleService.getFederatedBundle, request, deadline(context)),
+      call(client, BundleService.getFederatedBundle, request, adminDeadline(context)),
     );
     print(options, context, bundle, () => context.out(formatBundle(bundleFromWire(bundle), format)));
     return 0;
@@ -43,7 +43,7 @@ export const list: CommandRun = async (options, context) => {
 export const count: CommandRun = async (options, context) => {
   outputFormat(options);
   const response = await withServer(options, context, (client) =>
-    call(client, BundleService.countBundles, {}, deadline(context)),
+    call(client, BundleService.countBundles, {}, adminDeadline(context)),
   );
   print(options, context, response, () =>
     context.out(`${response.count} ${response.count === 1 ? "bundle" : "bundles"}\n`),
@@ -58,7 +58,12 @@ export const set: CommandRun = async (options, context) => {
   const format = bundleFormat(options);
   const bundle = bundleToWire(parseBundle(await bundleText(options, context), format, trustDomain));
   const response = await withServer(options, context, (client) =>
-    call(client, BundleService.batchSetFederatedBundle, { bundle: [bundle], outputMask: undefined }, deadline(context)),
+    call(
+      client,
+      BundleService.batchSetFederatedBundle,
+      { bundle: [bundle], outputMask: undefined },
+      adminDeadline(context),
+    ),
   );
   return printResult(options, context, response, {
     status: response.results[0]?.status,
@@ -73,7 +78,12 @@ export const remove: CommandRun = async (options, context) => {
   const trustDomain = required(options, "id");
   const mode = deleteMode(options);
   const response = await withServer(options, context, (client) =>
-    call(client, BundleService.batchDeleteFederatedBundle, { trustDomains: [trustDomain], mode }, deadline(context)),
+    call(
+      client,
+      BundleService.batchDeleteFederatedBundle,
+      { trustDomains: [trustDomain], mode },
+      adminDeadline(context),
+    ),
   );
   return printResult(options, context, response, {
     status: response.results[0]?.status,
@@ -88,7 +98,7 @@ async function listBundles(options: OptionValues, context: CliContext): Promise<
     let pageToken = "";
     do {
       const request = { outputMask: undefined, pageSize: PAGE_SIZE, pageToken };
-      const page = await call(client, BundleService.listFederatedBundles, request, deadline(context));
+      const page = await call(client, BundleService.listFederatedBundles, request, adminDeadline(context));
       bundles.push(...page.bundles);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");

@@ -1,5 +1,6 @@
 /** The commands of holdfast-server, with SPIRE's names and flags. */
 import type { CommandSpec, OptionSpec } from "../command.ts";
+import { loggerCommands } from "../logger-commands.ts";
 import { configOptions, healthcheckCommand, LOG_OPTIONS, OUTPUT_OPTION, validateCommand } from "../shared-options.ts";
 import { ADMIN_OPTIONS } from "./admin.ts";
 import { AGENT_FILTER_OPTIONS } from "./agent-filter.ts";
@@ -7,7 +8,6 @@ import { bundleCommands } from "./bundle-commands.ts";
 import { ENTRY_FILTER_OPTIONS } from "./entry-filter.ts";
 import { ENTRY_OPTIONS } from "./entry-options.ts";
 import { localAuthorityCommands } from "./localauthority-commands.ts";
-import { loggerCommands } from "./logger-commands.ts";
 
 const CONFIG_OPTIONS = configOptions("conf/server/server.conf");
 const AGENT_ID: OptionSpec = { name: "spiffeID", value: "id", description: "The agent's SPIFFE ID." };
@@ -227,7 +227,7 @@ export const SERVER_COMMANDS: readonly CommandSpec[] = [
     load: () => import("./wit-mint.ts"),
   },
   ...localAuthorityCommands(ADMIN),
-  ...loggerCommands(ADMIN),
+  ...loggerCommands("server", ADMIN, async () => (await import("./logger.ts")).SERVER_LOGGER),
   {
     path: ["debug", "getinfo"],
     summary: "tell how long the server runs, what it stores and how agents trust it",

@@ -5,8 +5,8 @@ import type { Status } from "../../gen/spire/api/types/status.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
 import { type CliContext, type CommandRun, type OptionValues, required, text } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call } from "../rpc-client.ts";
-import { deadline, withServer } from "./admin.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
+import { withServer } from "./admin.ts";
 import { entriesFromOptions } from "./entry-options.ts";
 import { entryText } from "./entry-print.ts";
 
@@ -25,7 +25,7 @@ export const create: CommandRun = async (options, context) => {
       client,
       EntryService.batchCreateEntry,
       { entries, outputMask: undefined },
-      deadline(context),
+      adminDeadline(context),
     );
     return report("create", entries, response, options, context);
   });
@@ -41,7 +41,7 @@ export const update: CommandRun = async (options, context) => {
       client,
       EntryService.batchUpdateEntry,
       { entries, inputMask: undefined, outputMask: undefined },
-      deadline(context),
+      adminDeadline(context),
     );
     return report("update", entries, response, options, context);
   });

@@ -6,8 +6,8 @@ import { errorText, publicError } from "../../lib/errors.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
 import { type CliContext, type CommandRun, type OptionValues, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call } from "../rpc-client.ts";
-import { deadline, withServer } from "./admin.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
+import { withServer } from "./admin.ts";
 
 const FILE = z.strictObject({ ids: z.array(z.string().min(1)).min(1) });
 
@@ -15,7 +15,7 @@ export const run: CommandRun = async (options, context) => {
   outputFormat(options);
   const ids = await entryIds(options, context);
   const response = await withServer(options, context, (client) =>
-    call(client, EntryService.batchDeleteEntry, { ids }, deadline(context)),
+    call(client, EntryService.batchDeleteEntry, { ids }, adminDeadline(context)),
   );
   const failed = response.results.filter(({ status }) => status?.code !== GrpcCode.OK);
   print(options, context, response, () => {

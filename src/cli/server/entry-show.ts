@@ -3,9 +3,9 @@ import { EntryService, type ListEntriesResponse } from "../../gen/spire/api/serv
 import type { Entry } from "../../gen/spire/api/types/entry.ts";
 import { type CommandRun, text } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call } from "../rpc-client.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
 import { idText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { entryFilter } from "./entry-filter.ts";
 import { entryText } from "./entry-print.ts";
 
@@ -18,7 +18,7 @@ export const show: CommandRun = async (options, context) => {
   const filter = entryFilter(options);
   const response = await withServer(options, context, async (client): Promise<ListEntriesResponse> => {
     if (id !== "") {
-      const entry = await call(client, EntryService.getEntry, { id, outputMask: undefined }, deadline(context));
+      const entry = await call(client, EntryService.getEntry, { id, outputMask: undefined }, adminDeadline(context));
       return { entries: [entry], nextPageToken: "" };
     }
     const entries: Entry[] = [];
@@ -28,7 +28,7 @@ export const show: CommandRun = async (options, context) => {
         client,
         EntryService.listEntries,
         { filter, outputMask: undefined, pageSize: PAGE_SIZE, pageToken },
-        deadline(context),
+        adminDeadline(context),
       );
       entries.push(...page.entries);
       pageToken = page.nextPageToken;
@@ -47,7 +47,7 @@ export const show: CommandRun = async (options, context) => {
 export const count: CommandRun = async (options, context) => {
   outputFormat(options);
   const response = await withServer(options, context, (client) =>
-    call(client, EntryService.countEntries, { filter: entryFilter(options) }, deadline(context)),
+    call(client, EntryService.countEntries, { filter: entryFilter(options) }, adminDeadline(context)),
   );
   print(options, context, response, () => {
     context.out(`${response.count} registration ${response.count === 1 ? "entry" : "entries"}\n`);

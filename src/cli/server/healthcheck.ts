@@ -2,15 +2,15 @@
 import { HealthCheckResponse_ServingStatus, HealthService } from "../../gen/grpc/health/v1/health.ts";
 import { errorText } from "../../lib/errors.ts";
 import { type CommandRun, flag } from "../command.ts";
-import { call } from "../rpc-client.ts";
-import { deadline, withServer } from "./admin.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
+import { withServer } from "./admin.ts";
 
 export const run: CommandRun = async (options, context) => {
   const verbose = flag(options, "verbose");
   if (verbose) context.out("Checking server health...\n");
   try {
     const { status } = await withServer(options, context, (client) =>
-      call(client, HealthService.check, { service: "" }, deadline(context)),
+      call(client, HealthService.check, { service: "" }, adminDeadline(context)),
     );
     if (status === HealthCheckResponse_ServingStatus.SERVING) {
       context.out("Server is healthy.\n");

@@ -3,9 +3,9 @@ import { SVIDService } from "../../gen/spire/api/server/svid/v1/svid.ts";
 import { type CommandRun, required, text, texts, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { replaceFile } from "../replace-file.ts";
-import { call } from "../rpc-client.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
 import { idFromText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { ttlSeconds, warnIfCapped } from "./mint-ttl.ts";
 
 export const run: CommandRun = async (options, context) => {
@@ -15,7 +15,7 @@ export const run: CommandRun = async (options, context) => {
   if (audience.length === 0) throw new UsageError("-audience is required");
   const ttl = ttlSeconds(options);
   const response = await withServer(options, context, (client) =>
-    call(client, SVIDService.mintJwtsvid, { id, audience, ttl }, deadline(context)),
+    call(client, SVIDService.mintJwtsvid, { id, audience, ttl }, adminDeadline(context)),
   );
   const { svid } = response;
   if (svid === undefined || svid.token === "") throw new Error("the server sent no token");

@@ -7,9 +7,9 @@ import {
 import { visible } from "../../lib/visible.ts";
 import { type CliContext, type CommandRun, type OptionValues, required } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
-import { call } from "../rpc-client.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
 import { timeText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 
 /** The kinds of authorities, as the commands name them. */
 export type AuthorityWord = "x509" | "jwt" | "wit";
@@ -132,7 +132,7 @@ async function ask<Request, Response>(
   request: Request,
 ): Promise<Response> {
   try {
-    return await withServer(options, context, (client) => call(client, method, request, deadline(context)));
+    return await withServer(options, context, (client) => call(client, method, request, adminDeadline(context)));
   } catch (error) {
     throw new Error(failure, { cause: error });
   }

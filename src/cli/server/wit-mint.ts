@@ -7,9 +7,9 @@ import { generateKey, type KeyType, spkiOf } from "../../pki/keys.ts";
 import { type CommandRun, required, text, UsageError } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { replaceFile } from "../replace-file.ts";
-import { call } from "../rpc-client.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
 import { idFromText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { ttlSeconds, warnIfCapped } from "./mint-ttl.ts";
 
 const KEY_TYPES: readonly KeyType[] = ["ec-p256", "ec-p384", "rsa-2048", "rsa-4096"];
@@ -26,7 +26,7 @@ export const run: CommandRun = async (options, context) => {
   const publicKey = spkiOf(privateKey);
   checkJwsAlgorithm(signingAlgorithm, publicKey);
   const { svid } = await withServer(options, context, (client) =>
-    call(client, SVIDService.mintWitsvid, { id, publicKey, ttl, signingAlgorithm }, deadline(context)),
+    call(client, SVIDService.mintWitsvid, { id, publicKey, ttl, signingAlgorithm }, adminDeadline(context)),
   );
   if (svid === undefined || svid.token === "") throw new Error("the server sent no token");
   warnIfCapped("WIT-SVID", Number(svid.expiresAt), ttl, context);

@@ -9,9 +9,9 @@ import { pemEncode } from "../../pki/pem.ts";
 import { type CommandRun, required, text, texts } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { replaceFile } from "../replace-file.ts";
-import { call } from "../rpc-client.ts";
+import { adminDeadline, call } from "../rpc-client.ts";
 import { spiffeIdFromText } from "../wire.ts";
-import { deadline, withServer } from "./admin.ts";
+import { withServer } from "./admin.ts";
 import { ttlSeconds, warnIfCapped } from "./mint-ttl.ts";
 
 export const run: CommandRun = async (options, context) => {
@@ -21,13 +21,13 @@ export const run: CommandRun = async (options, context) => {
   const privateKey = await generateKey("ec-p256");
   const csr = await createCsr({ privateKey, spiffeId, dnsNames: texts(options, "dns") });
   const svid = await withServer(options, context, async (client) => {
-    const response = await call(client, SVIDService.mintX509Svid, { csr, ttl }, deadline(context));
+    const response = await call(client, SVIDService.mintX509Svid, { csr, ttl }, adminDeadline(context));
     if (response.svid === undefined) throw new Error("the server sent no SVID");
     return response.svid;
   });
   warnIfCapped("X509-SVID", Number(svid.expiresAt), ttl, context);
   const bundle = await withServer(options, context, (client) =>
-    call(client, BundleService.getBundle, { outputMask: undefined }, deadline(context)),
+    call(client, BundleService.getBundle, { outputMask: undefined }, adminDeadline(context)),
   );
   const chain = svid.certChain.map((certificate) => pemEncode("CERTIFICATE", certificate)).join("");
   const key = pemEncode("PRIVATE KEY", pkcs8Of(privateKey));
