@@ -1,6 +1,7 @@
 /** What administrators are told of the agent: facts that its parts hold, read when somebody asks. */
 import type { AdminSource, AgentFacts, HeldBundles, IdentityFacts } from "../agent-admin/ports.ts";
 import type { Watchable } from "../lib/watchable.ts";
+import type { Lifetime } from "../spiffe/rotation.ts";
 import type { AgentState } from "./agent-state.ts";
 import type { AgentHealth } from "./health.ts";
 import type { JwtSvids } from "./jwt-svids.ts";
@@ -48,6 +49,13 @@ export class AgentAdminSource implements AdminSource {
       const times = issued === undefined ? {} : { expiresAt: issued.svid.notAfter, renewsAt: issued.rotateAt };
       yield { entryId, spiffeId, ...times, failed };
     }
+  }
+
+  /** Of the X.509-SVIDs, the agent's own among them. */
+  *lives(): Generator<Lifetime> {
+    const own = this.state?.identity?.svid;
+    if (own !== undefined) yield own;
+    for (const { issued } of this.#parts.cache.entries()) if (issued !== undefined) yield issued.svid;
   }
 
   get bundles(): Watchable<HeldBundles> {

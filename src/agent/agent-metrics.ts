@@ -1,7 +1,8 @@
-/** Metrics of the agent as a whole, under SPIRE's names where it has one; the last two are what it lacks. */
+/** Metrics of the agent as a whole, under SPIRE's names where it has one; those at the end are what it lacks. */
 import type { Clock } from "../lib/clock.ts";
 import type { Metrics } from "../lib/metrics.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
+import type { CoverWatch } from "./cover.ts";
 import type { AgentHealth } from "./health.ts";
 import type { JwtSvids } from "./jwt-svids.ts";
 import type { SvidCache } from "./svid-cache.ts";
@@ -14,10 +15,11 @@ export function registerAgentMetrics(
     readonly health: AgentHealth;
     readonly cache: SvidCache;
     readonly jwts: JwtSvids;
+    readonly cover: Pick<CoverWatch, "cover">;
   },
   labels: { readonly version: string; readonly trustDomain: TrustDomain },
 ): void {
-  const { clock, health, cache, jwts } = parts;
+  const { clock, health, cache, jwts, cover } = parts;
   const startedAt = clock.monotonic();
   metrics
     .gauge("started", { help: "The agent runs.", labels: ["version", "trust_domain_id"] })
@@ -36,6 +38,10 @@ export function registerAgentMetrics(
   gauge("manager_sync_last_success_timestamp_seconds", "When the last sync with the server succeeded.", () => {
     return seconds(health.facts.value.lastSyncAt);
   });
+  gauge("outage_cover_seconds", "The least remaining life of an X.509-SVID, the agent's own among them.", () => {
+    return seconds(cover.cover.least);
+  });
+  gauge("outage_cover_short_svids", "X.509-SVIDs that live too short for outage_budget.", () => cover.cover.short);
 }
 
 function seconds(ms: number | undefined): number {

@@ -19,9 +19,11 @@ import { AgentState } from "./agent-state.ts";
 import { type Attested, attestNode } from "./attest.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { type BootstrapSource, readBootstrapBundle } from "./bootstrap-bundle.ts";
+import { CoverWatch } from "./cover.ts";
 import { AgentHealth } from "./health.ts";
 import { AgentIdentitySource, type AttestWorkload } from "./identity-source.ts";
 import { JwtSvids } from "./jwt-svids.ts";
+import type { RenewalOptions } from "./renewal-time.ts";
 import { Rotator } from "./rotator.ts";
 import { ServerClient } from "./server-client.ts";
 import { ServerLink } from "./server-link.ts";
@@ -56,7 +58,8 @@ export interface AgentOptions {
   readonly keyManager: { readonly name: "disk"; readonly directory: string } | { readonly name: "memory" };
   readonly bootstrap: BootstrapSource;
   readonly workloadKeyType: KeyType;
-  readonly availabilityTargetMs?: number;
+  /** When SVIDs are replaced. */
+  readonly renewal: RenewalOptions;
   /** JWT-SVIDs that are kept. */
   readonly jwtSvidCacheMaxSize: number;
   readonly syncIntervalMs: number;
@@ -93,15 +96,22 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
     maxSize: options.jwtSvidCacheMaxSize,
   });
   const adminSource = new AgentAdminSource({ health, cache, jwts });
+  const cover = new CoverWatch({
+    clock,
+    log: log.named("outage_cover"),
+    health,
+    lives: () => adminSource.lives(),
+    budgetMs: options.renewal.outageBudgetMs ?? 0,
+  });
   return {
     adminSource,
     identitySource: new AgentIdentitySource(deps.attestWorkload, cache, jwts),
     health,
     run: async (signal) => {
-      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts }, options);
+      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts, cover }, options);
       try {
         const serverLog = new NewsLogger(log.named("server_client"), clock);
-        await runAgent({ ...deps, health, cache, jwts, adminSource, serverLog }, options, signal);
+        await runAgent({ ...deps, health, cache, jwts, adminSource, cover, serverLog }, options, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
@@ -117,6 +127,7 @@ type Parts = Omit<AgentDeps<never>, "attestWorkload"> & {
   readonly cache: SvidCache;
   readonly jwts: JwtSvids;
   readonly adminSource: AgentAdminSource;
+  readonly cover: CoverWatch;
   /** For what the server sends: it comes with every sync, over one connection after the other. */
   readonly serverLog: Logger;
 };
@@ -171,8 +182,6 @@ async function runAttested(
 ): Promise<void> {
   const { clock, log, health, cache, jwts } = parts;
   const { storage, start, attest } = started;
-  const availability =
-    options.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: options.availabilityTargetMs };
   const state = new AgentState({ clock, log: log.named("storage"), health, storage }, start);
   parts.adminSource.state = state;
   using link = new ServerLink({
@@ -184,7 +193,7 @@ async function runAttested(
   link.setIdentity(start.identity.svid);
   jwts.sign = (entryId, audience, callSignal) =>
     link.use((client) => client.newJwtSvid(entryId, audience, callSignal), callSignal);
-  const manager = { ...parts, ...availability, log: log.named("manager"), link };
+  const manager = { ...parts, renewal: options.renewal, log: log.named("manager"), link };
   const signer = new Signer({ ...manager, keyType: options.workloadKeyType });
   const rotator = new Rotator(
     {
@@ -219,6 +228,7 @@ async function runAttested(
     sync: (taskSignal) => syncer.run(taskSignal),
     watch: (taskSignal) => watcher.run(taskSignal),
     sign: (taskSignal) => signer.run(taskSignal),
+    cover: (taskSignal) => parts.cover.run(taskSignal),
   });
 }
 

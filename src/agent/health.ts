@@ -12,7 +12,9 @@ export type HealthTopic =
   /** The agent's own SVID cannot be renewed, or the server refuses it. */
   | "agent_svid"
   /** The last attempt to write the stored state failed. */
-  | "storage";
+  | "storage"
+  /** Some SVIDs live too short for `outage_budget`. */
+  | "outage_cover";
 
 /** A moment's facts. */
 export interface HealthFacts {

@@ -13,7 +13,7 @@ import type { AgentState } from "./agent-state.ts";
 import type { Attested } from "./attest.ts";
 import type { AgentHealth } from "./health.ts";
 import { authoritiesOf } from "./issued-svid.ts";
-import { renewalTime } from "./renewal-time.ts";
+import { type RenewalOptions, renewalTime } from "./renewal-time.ts";
 import { isDisconnected } from "./retry-delay.ts";
 import {
   holding,
@@ -39,7 +39,7 @@ export interface RotatorDeps {
   readonly health: AgentHealth;
   readonly link: ServerLink;
   readonly state: AgentState;
-  readonly availabilityTargetMs?: number;
+  readonly renewal: RenewalOptions;
   /** Attests the node, trusting the server by this bundle. */
   readonly attest: (trust: TrustBundle, signal: AbortSignal) => Promise<Attested>;
   /** Workloads must lose everything, now. */
@@ -231,9 +231,9 @@ export class Rotator {
   }
 
   #facts(identity: AgentIdentity, issuedAt: number): SvidFacts {
-    const { random, availabilityTargetMs } = this.#deps;
+    const { random, renewal } = this.#deps;
     const { svid, reattestable } = identity;
-    const renewAt = renewalTime(svid, issuedAt, () => random.unit(), availabilityTargetMs);
+    const renewAt = renewalTime(svid, issuedAt, () => random.unit(), renewal);
     return { notAfter: svid.notAfter, renewAt, reattestable };
   }
 }

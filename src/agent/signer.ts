@@ -14,7 +14,7 @@ import { isExpired } from "../spiffe/rotation.ts";
 import type { Der } from "../spiffe/svid.ts";
 import type { AgentHealth } from "./health.ts";
 import { acceptIssuedSvid, authoritiesOf } from "./issued-svid.ts";
-import { renewalTime } from "./renewal-time.ts";
+import { type RenewalOptions, renewalTime } from "./renewal-time.ts";
 import { isDisconnected, retryDelay } from "./retry-delay.ts";
 import type { ServerLink } from "./server-link.ts";
 import { type SigningQueue, signingQueue } from "./signing-queue.ts";
@@ -34,8 +34,7 @@ export interface SignerDeps {
   readonly link: ServerLink;
   /** Type of the workloads' keys. */
   readonly keyType: KeyType;
-  /** See `renewalTime`. */
-  readonly availabilityTargetMs?: number;
+  readonly renewal: RenewalOptions;
 }
 
 /** The server's limit of CSRs a call. */
@@ -171,7 +170,7 @@ export class Signer {
             "it had expired when it came: check the clocks of this host and of the server",
           );
         }
-        const rotateAt = renewalTime(svid, now, () => random.unit(), this.#deps.availabilityTargetMs);
+        const rotateAt = renewalTime(svid, now, () => random.unit(), this.#deps.renewal);
         issued.push({ entry, svid, rotateAt });
         this.#failures.delete(entry.entryId);
       } catch (error) {

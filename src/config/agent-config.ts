@@ -60,6 +60,8 @@ export interface AgentConfig<NodeAttestor = unknown> {
   readonly workloadKeyType: "ec-p256" | "ec-p384" | "rsa-2048";
   /** Rotate X.509-SVIDs while they still have at least this long to live; absent: half-life rule alone. */
   readonly availabilityTargetMs?: number;
+  /** 0 for none. */
+  readonly outageBudgetMs: number;
   /** Whether callers without an identity may fetch bundles. */
   readonly allowUnauthenticatedVerifiers: boolean;
   /** Claims of other trust domains' tokens that are returned besides `sub`, `aud` and `exp`. */

@@ -1,6 +1,6 @@
 /** Every key of the `agent` section that this version implements. */
 import { defaulted, optional, required, section } from "./keys.ts";
-import { LOG_KEYS } from "./shared-keys.ts";
+import { LOG_KEYS, outageBudget } from "./shared-keys.ts";
 import { choice, duration, flag, integer, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
 
 const DAY_MS = 86_400_000;
@@ -104,6 +104,9 @@ export const AGENT = section(
       duration(DAY_MS),
       "Least remaining life to keep on X.509-SVIDs so that an outage of this length is survived; at least 24h.",
       { fallback: "rotation at half-life" },
+    ),
+    outage_budget: outageBudget(
+      "Holdfast's own: how long a server may be away without a workload noticing. X.509-SVIDs are renewed before less of their life is left, wherever they live longer than this; `0` is off.",
     ),
     allow_unauthenticated_verifiers: defaulted(flag(), false, "Whether callers without an identity may fetch bundles."),
     allowed_foreign_jwt_claims: defaulted(

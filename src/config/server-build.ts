@@ -2,6 +2,7 @@
 import { trustDomainOf } from "../spiffe/id.ts";
 import { formatDuration } from "./duration.ts";
 import type { SectionValue } from "./keys.ts";
+import { uncoveredText } from "./outage-text.ts";
 import type { Enabled } from "./plugins.ts";
 import type { Raw } from "./section.ts";
 import type { CaSubjectConfig, ServerConfig } from "./server-config.ts";
@@ -42,6 +43,13 @@ export function buildServer<A>(
   warnOfLongTtl(x509Key, x509SvidTtl, keys.ca_ttl, warn);
   warnOfLongTtl("default_jwt_svid_ttl", keys.default_jwt_svid_ttl, keys.ca_ttl, warn);
   warnOfLongTtl("agent_ttl", keys.agent_ttl, keys.ca_ttl, warn);
+  for (const [key, ttl] of [
+    [x509Key, x509SvidTtl],
+    ["agent_ttl", keys.agent_ttl],
+  ] as const) {
+    const uncovered = uncoveredText(ttl, keys.outage_budget);
+    if (uncovered !== undefined) warn(key, uncovered);
+  }
   for (const [index, id] of keys.admin_ids.entries()) {
     if (trustDomainOf(id) === keys.trust_domain) continue;
     warn(`admin_ids[${index}]`, "is of another trust domain, whose callers cannot be verified in this version");
@@ -58,6 +66,7 @@ export function buildServer<A>(
     socketPath: keys.socket_path,
     log: logConfig(keys),
     caTtlMs: keys.ca_ttl,
+    outageBudgetMs: keys.outage_budget,
     caKeyType: keys.ca_key_type,
     jwtKeyType: keys.jwt_key_type ?? keys.ca_key_type,
     caSubject: caSubject(keys.ca_subject),

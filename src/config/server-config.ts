@@ -34,6 +34,8 @@ export interface ServerConfig<NodeAttestor = unknown> {
   readonly socketPath: string;
   readonly log: LogConfig;
   readonly caTtlMs: number;
+  /** 0 for none. */
+  readonly outageBudgetMs: number;
   readonly caKeyType: AuthorityKeyType;
   readonly jwtKeyType: AuthorityKeyType;
   readonly caSubject: CaSubjectConfig;

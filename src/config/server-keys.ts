@@ -1,6 +1,6 @@
 /** Every key of the `server` section that this version implements. */
 import { defaulted, optional, optionalSection, required, section } from "./keys.ts";
-import { LOG_KEYS } from "./shared-keys.ts";
+import { LOG_KEYS, outageBudget } from "./shared-keys.ts";
 import { choice, choices, duration, flag, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
 
 const SECOND_MS = 1_000;
@@ -65,6 +65,9 @@ export const SERVER = section(
     }),
     default_jwt_svid_ttl: defaulted(duration(SECOND_MS), 5 * MINUTE_MS, "Life of JWT-SVIDs whose entry sets none."),
     agent_ttl: defaulted(duration(SECOND_MS), 24 * HOUR_MS, "Life of agents' X.509-SVIDs."),
+    outage_budget: outageBudget(
+      "Holdfast's own: how long the server may be away without a workload noticing. Lives of X.509-SVIDs that cannot cover it are warned of, here and when entries are made; `0` is off.",
+    ),
     jwt_issuer: optional(text(), "The `iss` claim of JWT-SVIDs."),
     disable_jwt_svids: defaulted(flag(), false, "Whether JWT-SVIDs are refused."),
     admin_ids: defaulted(spiffeIds(), [], "Callers that are administrators without an entry that says so."),

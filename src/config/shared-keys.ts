@@ -2,7 +2,7 @@
 import { LOG_LEVELS, type LogLevel } from "../lib/log-level.ts";
 import { defaulted, optional, optionalSection, type Read, required, type SectionValue, section } from "./keys.ts";
 import type { HealthChecksConfig, LogConfig, TelemetryConfig } from "./shared-config.ts";
-import { choice, flag, path, port, text, words } from "./values.ts";
+import { choice, duration, flag, path, port, text, words } from "./values.ts";
 
 /** `log_*`, which stand among the other keys of `agent` and `server`. */
 export const LOG_KEYS = {
@@ -17,6 +17,13 @@ export const LOG_KEYS = {
   }),
   log_source_location: defaulted(flag(), false, "Whether each line names the source file, line and function."),
 };
+
+const DEFAULT_OUTAGE_BUDGET_MS = 2 * 3_600_000;
+
+/** `outage_budget`. */
+export function outageBudget(meaning: string) {
+  return defaulted(duration(0), DEFAULT_OUTAGE_BUDGET_MS, meaning);
+}
 
 /** `health_checks`. */
 export const HEALTH_CHECKS = section(

@@ -68,6 +68,8 @@ export interface ServerOptions {
   readonly auditLog: boolean;
   readonly rateLimit: RateLimitSwitches;
   readonly pruning: PruneOptions;
+  /** Milliseconds that SVIDs should outlast the server; 0 for none. */
+  readonly outageBudgetMs: number;
   /** Gives each agent a `spiffe_id` selector with its own ID. */
   readonly agentIdAsSelector: boolean;
   /** Bounds of connections; default as for a process that may open any number of files. */
@@ -112,6 +114,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
     entries: new EntryAccess(deps.index, clock),
     attestors: new Map(deps.attestors.map((attestor) => [attestor.name, attestor])),
     agentIdAsSelector: options.agentIdAsSelector,
+    outageBudgetMs: options.outageBudgetMs,
     hub,
     check: () => health.checkBundle(),
   };

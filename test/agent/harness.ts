@@ -123,6 +123,7 @@ export async function startAgent(site: Site, change: AgentChange = {}): Promise<
       dataDir: join(folder, "data"),
       keyManager: { name: "disk", directory: join(folder, "data") },
       bootstrap: { kind: "file", path: bundlePath, format: "pem" },
+      renewal: {},
       workloadKeyType: "ec-p256",
       jwtSvidCacheMaxSize: 100,
       syncIntervalMs: 50,

@@ -33,6 +33,7 @@ describe("a valid file", () => {
         socketPath: "/tmp/spire-server/private/api.sock",
         log: { level: "info", format: "text", sourceLocation: false },
         caTtlMs: 168 * HOUR,
+        outageBudgetMs: 2 * HOUR,
         caKeyType: "ec-p256",
         jwtKeyType: "ec-p256",
         caSubject: { country: ["US"], organization: ["SPIFFE"], commonName: "" },
@@ -75,7 +76,7 @@ describe("a valid file", () => {
         ca_ttl = "720h" ca_key_type = "RSA-4096" jwt_key_type = "ec-p384"
         ca_subject { country = ["DE"] organization = ["A", "B"] common_name = "CA" }
         default_x509_svid_ttl = "1h" default_jwt_svid_ttl = "10m" agent_ttl = "48h"
-        jwt_issuer = "https://issuer" disable_jwt_svids = true admin_ids = ["spiffe://example.org/admin"]
+        outage_budget = "25m" jwt_issuer = "https://issuer" disable_jwt_svids = true admin_ids = ["spiffe://example.org/admin"]
         audit_log_enabled = true ratelimit { attestation = false signing = false }
         prune_attested_nodes_expired_for = "72h" prune_tofu_nodes = true
         experimental { cache_reload_interval = "1s" prune_events_older_than = "1h" require_pq_kem = true
@@ -98,6 +99,7 @@ describe("a valid file", () => {
       defaultX509SvidTtlMs: HOUR,
       defaultJwtSvidTtlMs: 600_000,
       agentTtlMs: 48 * HOUR,
+      outageBudgetMs: 25 * 60_000,
       jwtIssuer: "https://issuer",
       disableJwtSvids: true,
       adminIds: ["spiffe://example.org/admin"],
@@ -164,7 +166,11 @@ describe("the older name of default_x509_svid_ttl", () => {
       caTtlMs: 168 * HOUR,
       defaultX509SvidTtlMs: HOUR,
     });
-    expect(warnings).toEqual(["server.conf:10:1: server.default_svid_ttl: deprecated: use default_x509_svid_ttl"]);
+    expect(warnings).toEqual([
+      "server.conf:10:1: server.default_svid_ttl: deprecated: use default_x509_svid_ttl",
+      "server.conf:10:20: server.default_svid_ttl: 1h does not cover outage_budget (2h): " +
+        "as little as 27m is left when the server goes away; 4h27m covers it",
+    ]);
   });
 
   test("is an error beside the new one", () => {
@@ -216,6 +222,21 @@ describe("SVIDs that would outlive their CA", () => {
       "1:1: server.default_x509_svid_ttl: 6h",
       "1:1: server.agent_ttl: 24h",
     ]);
+  });
+});
+
+describe("SVIDs that are too short for an outage", () => {
+  const warningsOf = (line: string) => loadWith(line).warnings.map((warning) => warning.replace("server.conf:", ""));
+
+  test("each TTL is named with one that would do", () => {
+    expect(warningsOf('  default_x509_svid_ttl = "4h27m" agent_ttl = "4h26m"')).toEqual([
+      "4:47: server.agent_ttl: 4h26m does not cover outage_budget (2h): " +
+        "as little as 1h59m42s is left when the server goes away; 4h27m covers it",
+    ]);
+  });
+
+  test("0 is off", () => {
+    expect(warningsOf('  outage_budget = "0" default_x509_svid_ttl = "1m" agent_ttl = "1h"')).toEqual([]);
   });
 });
 

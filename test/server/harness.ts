@@ -140,6 +140,7 @@ export async function startServer(given: TestServerOptions = {}) {
       rateLimit: { attestation: false, signing: false },
       pruning: { tofuNodes: false, eventsOlderThanMs: 12 * 3_600_000 },
       agentIdAsSelector: false,
+      outageBudgetMs: 0,
       ...given.options,
     },
   );

@@ -121,7 +121,10 @@ function agentOptions(config: AgentConfig): AgentOptions {
     keyManager: config.plugins.keyManager,
     bootstrap: config.bootstrap,
     workloadKeyType: config.workloadKeyType,
-    ...(config.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: config.availabilityTargetMs }),
+    renewal: {
+      ...(config.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: config.availabilityTargetMs }),
+      outageBudgetMs: config.outageBudgetMs,
+    },
     jwtSvidCacheMaxSize: config.jwtSvidCacheMaxSize,
     syncIntervalMs: config.experimental.syncIntervalMs,
     requirePqKem: config.experimental.requirePqKem,

@@ -3,6 +3,7 @@ import { EntryService } from "../../gen/spire/api/server/entry/v1/entry.ts";
 import type { Entry } from "../../gen/spire/api/types/entry.ts";
 import type { Status } from "../../gen/spire/api/types/status.ts";
 import { GrpcCode, grpcCodeName } from "../../lib/grpc-status.ts";
+import { visible } from "../../lib/visible.ts";
 import { type CliContext, type CommandRun, type OptionValues, required, text } from "../command.ts";
 import { outputFormat, print } from "../output.ts";
 import { adminDeadline, call } from "../rpc-client.ts";
@@ -61,6 +62,12 @@ function report(
   print(options, context, { results }, () => {
     for (const result of results) {
       if (isOk(result) && result.entry !== undefined) context.out(entryText(result.entry));
+    }
+    for (const { status, entry } of results) {
+      const warning = /^OK; warning: (.+)$/.exec(status?.message ?? "")?.[1];
+      if (status?.code === GrpcCode.OK && warning !== undefined) {
+        context.err(`Warning: ${visible(entry?.id ?? "")}: ${visible(warning)}\n`);
+      }
     }
     for (const { status, entry } of failed) {
       const reason = `(code: ${grpcCodeName(status?.code ?? GrpcCode.UNKNOWN)}, msg: ${JSON.stringify(status?.message ?? "")})`;

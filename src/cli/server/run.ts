@@ -138,6 +138,7 @@ function serverOptions(config: ServerConfig, fileLimit: number): ServerOptions {
       tofuNodes: config.pruneTofuNodes,
       eventsOlderThanMs: config.experimental.pruneEventsOlderThanMs,
     },
+    outageBudgetMs: config.outageBudgetMs,
     agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
     connectionLimits: connectionLimits(fileLimit),
   };

@@ -1,4 +1,6 @@
 /** `entry.v1.Entry` for administrators: count, list, get, create, update and delete registration entries. */
+
+import { uncoveredText } from "../../config/outage-text.ts";
 import {
   type BatchCreateEntryResponse_Result,
   type BatchDeleteEntryResponse_Result,
@@ -12,11 +14,12 @@ import { publicError } from "../../lib/errors.ts";
 import { GrpcCode } from "../../lib/grpc-status.ts";
 import type { LogFields, Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
+import type { RegistrationEntry } from "../../spiffe/entry.ts";
 import type { TrustDomain } from "../../spiffe/id.ts";
 import type { DataStore, EntryFilter } from "../datastore/datastore.ts";
 import type { RpcContext } from "../rpc-context.ts";
 import { uuid } from "../uuid.ts";
-import { batchItem, done, mapItems } from "./batch.ts";
+import { batchItem, done, type ItemOutcome, mapItems } from "./batch.ts";
 import { checkEntry, checkEntryId, entryFromMessage, wholeEntryFromMessage } from "./entry-validation.ts";
 import { attempt, parseInput } from "./failure.ts";
 import { type NamedMethod, unaryMethod } from "./method.ts";
@@ -35,6 +38,8 @@ export interface EntryServiceDeps {
   readonly random: Random;
   readonly trustDomain: TrustDomain;
   readonly datastore: Pick<DataStore, "entries" | "transaction">;
+  /** Milliseconds that SVIDs should outlast the server; 0 for none. */
+  readonly outageBudgetMs: number;
 }
 
 /** The service's methods. */
@@ -99,7 +104,7 @@ async function create(
       deps.datastore.entries.create({ ...input, createdAt, revision: 0n }),
     );
     const audit = { entry_id: entry.entryId };
-    if (created) return done(entry, audit);
+    if (created) return stored(deps, entry, audit);
     return { status: { code: GrpcCode.ALREADY_EXISTS, message: "similar entry already exists" }, value: entry, audit };
   });
   return { status, entry: value && entryToMessage(value, outputMask) };
@@ -127,9 +132,27 @@ async function update(
         return await entries.update(wanted);
       }),
     );
-    return done(entry);
+    return stored(deps, entry);
   });
   return { status, entry: value && entryToMessage(value, outputMask) };
+}
+
+/** An entry that was stored; the status says so if its TTL is too short for an outage, as the log does. */
+function stored(
+  deps: EntryServiceDeps,
+  entry: RegistrationEntry,
+  audit: LogFields = {},
+): ItemOutcome<RegistrationEntry> {
+  const outcome = done(entry, audit);
+  const { entryId, spiffeId, x509SvidTtl } = entry;
+  const uncovered = x509SvidTtl > 0 ? uncoveredText(x509SvidTtl * 1_000, deps.outageBudgetMs) : undefined;
+  if (uncovered === undefined) return outcome;
+  deps.log.warn("The TTL of an entry is too short for an outage", {
+    entry_id: entryId,
+    spiffe_id: spiffeId,
+    reason: uncovered,
+  });
+  return { ...outcome, status: { code: GrpcCode.OK, message: `OK; warning: x509_svid_ttl ${uncovered}` } };
 }
 
 async function remove(

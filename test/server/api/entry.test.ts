@@ -24,6 +24,40 @@ async function create(server: TestServer, ...entries: Entry[]) {
   return results;
 }
 
+describe("a TTL that is too short for an outage", () => {
+  const budget = { options: { outageBudgetMs: 2 * 3_600_000 } };
+  const warned = {
+    code: 0,
+    message:
+      "OK; warning: x509_svid_ttl 1h does not cover outage_budget (2h): as little as 27m is left when the server goes away; 4h27m covers it",
+  };
+
+  test("is stored, and warned of in the answer and in the log", async () => {
+    const server = await startServer(budget);
+    const [result] = await create(server, message({ x509SvidTtl: 3_600 }));
+    expect(result?.status).toEqual(warned);
+    expect(result?.entry?.x509SvidTtl).toBe(3_600);
+    expect(server.lines.filter(({ message: text }) => text.includes("too short for an outage"))).toEqual([
+      expect.objectContaining({ level: "warn" }) as unknown,
+    ]);
+    const updated = { ...(result?.entry ?? message()), x509SvidTtl: 3_600, hint: "other" };
+    const { results } = await call(server.admin, EntryService.batchUpdateEntry, {
+      entries: [updated],
+      inputMask: undefined,
+      outputMask: undefined,
+    });
+    expect(results[0]?.status).toEqual(warned);
+  });
+
+  test.each([
+    ["long enough", 6 * 3_600],
+    ["the server's default, which was warned of at its start", 0],
+  ])("%s: no word", async (_name, x509SvidTtl) => {
+    const [result] = await create(await startServer(budget), message({ x509SvidTtl }));
+    expect(result?.status).toEqual({ code: 0, message: "OK" });
+  });
+});
+
 describe("an entry", () => {
   test("is stored as it was asked for, and given what was not", async () => {
     const server = await startServer();
