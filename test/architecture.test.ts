@@ -27,7 +27,7 @@ const SERVED: ReadonlySet<string> = new Set(["workload-api", "agent-admin"]);
 
 /** Where generated protobuf may appear: at the edges. */
 const GEN_ALLOWED =
-  /^(gen|cli|workload-api|agent-admin|server\/api)\/|^agent\/(server-client|wire)[^/]*\.ts$|^agent\/server-client\//;
+  /^(gen|cli|workload-api|agent-admin|server\/api|agent\/store)\/|^agent\/(server-client|wire)[^/]*\.ts$|^agent\/server-client\//;
 
 /** An attestor's two halves share only their wire format and options. */
 const ATTESTOR_SHARED = /\/(wire|config)\.ts$/;

@@ -1,0 +1,161 @@
+/** What is stored of workloads, as bytes and back; inside a sealed file, whose seal vouches for where they come from. */
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { StoredWorkloads } from "../../gen/holdfast/agent/v1/store.ts";
+import { AgentError } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import { turn } from "../../lib/turn.ts";
+import { pkcs8Of } from "../../pki/keys.ts";
+import type { TrustBundle } from "../../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../../spiffe/entry.ts";
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../../spiffe/id.ts";
+import type { Der, X509Svid } from "../../spiffe/svid.ts";
+import { toAuthorizedEntry, toTrustBundle } from "../wire.ts";
+import type { IssuedSvid } from "../workload-update.ts";
+import { bundleMessage, entryMessage } from "./messages.ts";
+
+/** An entry with its SVID, where there was one. */
+export interface StoredEntry {
+  readonly entry: AuthorizedEntry;
+  readonly issued?: IssuedSvid;
+}
+
+/** That somebody asked for a JWT-SVID. */
+export interface StoredAudience {
+  readonly spiffeId: SpiffeId;
+  readonly audience: readonly string[];
+  /** Milliseconds since the Unix epoch. */
+  readonly askedAt: number;
+}
+
+/** All that the agent keeps of its workloads. */
+export interface WorkloadSnapshot {
+  /** Of the agent's own trust domain. */
+  readonly bundle: TrustBundle;
+  readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
+  readonly entries: Iterable<StoredEntry>;
+  readonly audiences: Iterable<StoredAudience>;
+}
+
+/** Entries that are encoded before others get a turn: a millisecond or two. */
+const ENTRIES_PER_PIECE = 32;
+
+/** Remembers the bytes of keys between writings, for writing a key takes longer than all else. */
+export class WorkloadCodec {
+  readonly #keys = new WeakMap<X509Svid, Uint8Array>();
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** The snapshot in pieces that are one message together, as repeated fields may come in any number of parts. */
+  async *encode(snapshot: WorkloadSnapshot): AsyncGenerator<Uint8Array, void, void> {
+    const bundles = [snapshot.bundle, ...snapshot.federatedBundles.values()].map(bundleMessage);
+    const audiences = [...snapshot.audiences].map(({ spiffeId, audience, askedAt }) => ({
+      spiffeId,
+      audience: [...audience],
+      askedAt: BigInt(Math.floor(askedAt)),
+    }));
+    yield StoredWorkloads.encode({ bundles, entries: [], audiences }).finish();
+    let piece: StoredWorkloads["entries"] = [];
+    for (const { entry, issued } of snapshot.entries) {
+      piece.push({ entry: entryMessage(entry), svid: issued && this.#svidMessage(issued) });
+      if (piece.length < ENTRIES_PER_PIECE) continue;
+      yield StoredWorkloads.encode({ bundles: [], entries: piece, audiences: [] }).finish();
+      piece = [];
+      await turn();
+    }
+    yield StoredWorkloads.encode({ bundles: [], entries: piece, audiences: [] }).finish();
+  }
+
+  /** Reads a snapshot of this trust domain. Entries that cannot be read are left out. Throws `MALFORMED`. */
+  decode(bytes: Uint8Array, trustDomain: TrustDomain): WorkloadSnapshot {
+    const stored = decodeMessage(bytes);
+    const [own, ...federated] = stored.bundles;
+    if (own === undefined) throw new AgentError("MALFORMED", "it holds no bundle");
+    return {
+      bundle: toTrustBundle(own, trustDomain, this.#log),
+      federatedBundles: new Map(
+        federated.map((bundle) => {
+          const name = parseTrustDomain(bundle.trustDomain);
+          return [name, toTrustBundle(bundle, name, this.#log)];
+        }),
+      ),
+      entries: stored.entries.flatMap((one) => this.#readEntry(one, trustDomain)),
+      audiences: stored.audiences.map(({ spiffeId, audience, askedAt }) => ({
+        spiffeId: parseSpiffeId(spiffeId),
+        audience,
+        askedAt: Number(askedAt),
+      })),
+    };
+  }
+
+  #svidMessage({ svid, rotateAt, entry }: IssuedSvid): StoredWorkloads["entries"][number]["svid"] {
+    const privateKey = this.#keys.get(svid) ?? pkcs8Of(svid.privateKey);
+    this.#keys.set(svid, privateKey);
+    return {
+      chain: [...svid.chain],
+      privateKey,
+      notBefore: BigInt(svid.notBefore),
+      notAfter: BigInt(svid.notAfter),
+      rotateAt: BigInt(Math.floor(rotateAt)),
+      revision: entry.revision,
+    };
+  }
+
+  #readEntry({ entry: message, svid }: StoredWorkloads["entries"][number], trustDomain: TrustDomain): StoredEntry[] {
+    const entry = message && toAuthorizedEntry(message, trustDomain, this.#log);
+    if (entry === undefined) return [];
+    if (svid === undefined || svid.chain.length === 0 || svid.privateKey.length === 0) return [{ entry }];
+    const key = new Uint8Array(svid.privateKey);
+    const read: X509Svid = new LazySvid(entry.spiffeId, {
+      chain: svid.chain.map((der) => new Uint8Array(der) as Der),
+      key,
+      notBefore: Number(svid.notBefore),
+      notAfter: Number(svid.notAfter),
+    });
+    this.#keys.set(read, key);
+    return [
+      { entry, issued: { entry: { ...entry, revision: svid.revision }, svid: read, rotateAt: Number(svid.rotateAt) } },
+    ];
+  }
+}
+
+/** Makes the key when it is first used: reading ten thousand of them would take longer than a start may. */
+class LazySvid implements X509Svid {
+  readonly spiffeId: SpiffeId;
+  readonly chain: readonly Der[];
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly #der: Uint8Array;
+  #key: KeyObject | undefined;
+
+  constructor(
+    spiffeId: SpiffeId,
+    stored: {
+      readonly chain: readonly Der[];
+      readonly key: Uint8Array;
+      readonly notBefore: number;
+      readonly notAfter: number;
+    },
+  ) {
+    this.spiffeId = spiffeId;
+    this.chain = stored.chain;
+    this.notBefore = stored.notBefore;
+    this.notAfter = stored.notAfter;
+    this.#der = stored.key;
+  }
+
+  get privateKey(): KeyObject {
+    this.#key ??= createPrivateKey({ key: Buffer.from(this.#der), format: "der", type: "pkcs8" });
+    return this.#key;
+  }
+}
+
+function decodeMessage(bytes: Uint8Array): StoredWorkloads {
+  try {
+    return StoredWorkloads.decode(bytes);
+  } catch (error) {
+    throw new AgentError("MALFORMED", "its content has the wrong form", { cause: error });
+  }
+}
