@@ -13,6 +13,8 @@ export type HealthTopic =
   | "agent_svid"
   /** The last attempt to write the stored state failed. */
   | "storage"
+  /** What workloads have cannot be stored, or what was stored cannot be used. */
+  | "svid_storage"
   /** Some SVIDs live too short for `outage_budget`. */
   | "outage_cover";
 

@@ -4,14 +4,15 @@
  * With KeyManager `disk` the file lies in that plugin's `directory`, because it holds the key; with `memory` it lies
  * in `data_dir` and holds the bundle only, so that a restart attests anew but trusts whom it trusted.
  */
-import { constants, type FileHandle, mkdir, open, stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setAside, writeFileAtomic } from "../lib/atomic-file.ts";
 import type { Clock } from "../lib/clock.ts";
 import { AgentError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
-import { type AgentData, decodeAgentData, encodeAgentData, type Unusable } from "./agent-data.ts";
+import { type AgentData, decodeAgentData, encodeAgentData } from "./agent-data.ts";
+import { isOurs, isWritableByOthers, readOwnFile } from "./store/own-file.ts";
 
 /** Where the agent keeps what must survive a restart. */
 export interface AgentStorage {
@@ -36,9 +37,6 @@ export interface FileAgentStorageOptions {
 export const AGENT_DATA_FILE = "agent-data.json";
 /** Longest file that is read: a bundle of a thousand authorities fits. */
 export const MAX_AGENT_DATA_BYTES = 16 * 1024 * 1024;
-const WRITABLE_BY_GROUP = 0o020;
-const WRITABLE_BY_ALL = 0o002;
-const NOT_PRIVATE = 0o077;
 
 /** One file, mode 0600. A file that cannot be used is set aside under a name that says why, and reported. */
 export class FileAgentStorage implements AgentStorage {
@@ -60,12 +58,15 @@ export class FileAgentStorage implements AgentStorage {
       if (!isOurs(folder) || isWritableByOthers(folder)) {
         log.warn("Others may write to the data folder, and so remove what the agent stores", { path: directory });
       }
-      const content = await readOwnFile(this.#path, () => {
-        if (keepKey)
-          log.warn("Others may have read the agent's key: evict it and let it join anew", { path: this.#path });
+      const content = await readOwnFile(this.#path, {
+        maxBytes: MAX_AGENT_DATA_BYTES,
+        onReadable: () => {
+          if (keepKey)
+            log.warn("Others may have read the agent's key: evict it and let it join anew", { path: this.#path });
+        },
       });
       if (content === undefined) return undefined;
-      const data = typeof content === "string" ? decodeAgentData(content, trustDomain) : content;
+      const data = Buffer.isBuffer(content) ? decodeAgentData(content.toString("utf8"), trustDomain) : content;
       if (!("why" in data)) return data;
       const target = await setAside(this.#path, data.why, clock.now());
       log.error("Stored agent data cannot be used and was set aside", { path: target, reason: data.reason });
@@ -93,40 +94,4 @@ export class FileAgentStorage implements AgentStorage {
       });
     }
   }
-}
-
-/** The text of a regular file that belongs to us or root and to which nobody else may write; undefined when there is none. */
-async function readOwnFile(path: string, onReadable: () => void): Promise<string | Unusable | undefined> {
-  let file: FileHandle;
-  try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return undefined;
-    if (code === "ELOOP") return { why: "foreign", reason: "it is a symbolic link" };
-    throw error;
-  }
-  try {
-    const stats = await file.stat();
-    if (!stats.isFile()) return { why: "foreign", reason: "it is not a regular file" };
-    if (!isOurs(stats)) return { why: "foreign", reason: "it belongs to another user" };
-    if (isWritableByOthers(stats)) return { why: "foreign", reason: "others may write to it" };
-    if ((stats.mode & NOT_PRIVATE) !== 0) onReadable();
-    if (stats.size > MAX_AGENT_DATA_BYTES) return { why: "damaged", reason: "it is too long" };
-    return await file.readFile("utf8");
-  } finally {
-    await file.close();
-  }
-}
-
-function isOurs({ uid }: { readonly uid: number }): boolean {
-  return uid === 0 || uid === process.getuid?.();
-}
-
-/** Our own group does not count: Kubernetes gives volumes to the pod's group, and lets it write (`fsGroup`). */
-function isWritableByOthers({ mode, gid }: { readonly mode: number; readonly gid: number }): boolean {
-  if ((mode & WRITABLE_BY_ALL) !== 0) return true;
-  return (
-    (mode & WRITABLE_BY_GROUP) !== 0 && gid !== process.getegid?.() && process.getgroups?.().includes(gid) !== true
-  );
 }

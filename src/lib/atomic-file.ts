@@ -1,6 +1,6 @@
 /** Files that are either the old one or the new one, also after a crash in between; unusable ones are set aside. */
-import { constants, lstat, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { constants, lstat, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 /**
  * Replaces a file: written beside it as `<path>.tmp`, flushed, renamed, the folder flushed. One writer at a time per
@@ -47,6 +47,21 @@ export async function setAside(path: string, why: string, now: number): Promise<
   await syncFolder(dirname(path));
   return target;
 }
+
+/** Removes all but the `keep` newest of the files that `setAside` made of this one, so that they cannot fill a disk. */
+export async function pruneAside(path: string, keep: number): Promise<void> {
+  const folder = dirname(path);
+  const aside = (await readdir(folder))
+    .flatMap((name) => {
+      const time = name.startsWith(`${basename(path)}.`) ? ASIDE.exec(name)?.[1] : undefined;
+      return time === undefined ? [] : [{ name, time }];
+    })
+    .sort((a, b) => (a.time < b.time ? 1 : -1));
+  for (const { name } of aside.slice(keep)) await rm(join(folder, name), { force: true });
+}
+
+/** The time in the name of a file that was set aside, with the count that tells equal ones apart. */
+const ASIDE = /\.[a-z-]+-(\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z(?:-\d+)?)$/;
 
 async function exists(path: string): Promise<boolean> {
   try {

@@ -2,62 +2,15 @@
 import { expect, test } from "vitest";
 import { WorkloadCodec, type WorkloadSnapshot } from "../../../src/agent/store/workloads.ts";
 import { silentLogger } from "../../../src/lib/log.ts";
-import { pkcs8Of } from "../../../src/pki/keys.ts";
-import { parseSpiffeId, parseTrustDomain } from "../../../src/spiffe/id.ts";
-import { TestCa } from "../../fakes/test-ca.ts";
-import { authorized, TD } from "../entries.ts";
+import { TD } from "../entries.ts";
 import { RecordingLogger } from "../harness.ts";
-
-const PARTNER = parseTrustDomain("partner.org");
-
-async function snapshot(count = 3): Promise<WorkloadSnapshot> {
-  const ca = await TestCa.create(TD);
-  const partner = await TestCa.create(PARTNER);
-  const entries = [];
-  for (let index = 0; index < count; index++) {
-    const spiffeId = parseSpiffeId(`spiffe://example.org/web-${index}`);
-    const entry = authorized(`entry-${index}`, ["unix:uid:1", `unix:gid:${index}`], {
-      spiffeId,
-      federatesWith: [PARTNER],
-      revision: 2n,
-    });
-    // One has none yet, and the SVID of another is of an older revision.
-    if (index === 1) entries.push({ entry });
-    else {
-      const svid = await ca.svid(spiffeId);
-      entries.push({ entry, issued: { entry: { ...entry, revision: 1n }, svid, rotateAt: svid.notAfter - 1_000 } });
-    }
-  }
-  return {
-    bundle: ca.bundle(),
-    federatedBundles: new Map([[PARTNER, partner.bundle()]]),
-    entries,
-    audiences: [{ spiffeId: parseSpiffeId("spiffe://example.org/web-0"), audience: ["a", "b"], askedAt: 1_000 }],
-  };
-}
+import { PARTNER, plain, snapshot } from "./snapshot.ts";
 
 async function bytesOf(codec: WorkloadCodec, from: WorkloadSnapshot): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of codec.encode(from)) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces);
 }
-
-const plain = ({ entries, ...rest }: WorkloadSnapshot) => ({
-  ...rest,
-  entries: [...entries].map(({ entry, issued }) => ({
-    entry,
-    issued: issued && {
-      ...issued,
-      svid: {
-        spiffeId: issued.svid.spiffeId,
-        chain: issued.svid.chain.map((der) => Buffer.from(der).toString("hex")),
-        notBefore: issued.svid.notBefore,
-        notAfter: issued.svid.notAfter,
-        key: Buffer.from(pkcs8Of(issued.svid.privateKey)).toString("hex"),
-      },
-    },
-  })),
-});
 
 test("a snapshot in many pieces is one when it is read, and again when that is written", async () => {
   const before = await snapshot(70);
