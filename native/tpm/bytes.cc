@@ -51,6 +51,10 @@ Failure Unpack(const Tss2&, const Bytes& bytes, TPM2B_PRIVATE* out) {
 
 Failure Unpack(const Tss2&, const Bytes& bytes, TPM2B_DATA* out) { return Fill(bytes, out); }
 
+Failure Unpack(const Tss2&, const Bytes& bytes, TPM2B_SENSITIVE_DATA* out) {
+  return bytes.empty() ? kMalformed : Fill(bytes, out);
+}
+
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPML_PCR_SELECTION* out) {
   return UnpackBy(tss.Tss2_MU_TPML_PCR_SELECTION_Unmarshal, bytes, out);
 }

@@ -16,6 +16,7 @@ constexpr Failure kMalformed = {"a TPM structure cannot be read", EINVAL};
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPM2B_PUBLIC* out);
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPM2B_PRIVATE* out);
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPM2B_DATA* out);
+Failure Unpack(const Tss2& tss, const Bytes& bytes, TPM2B_SENSITIVE_DATA* out);
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPML_PCR_SELECTION* out);
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPML_DIGEST* out);
 Failure Unpack(const Tss2& tss, const Bytes& bytes, TPM2B_ID_OBJECT* out);

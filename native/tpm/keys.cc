@@ -78,13 +78,12 @@ TpmFailure LoadBelow(TpmConnection* tpm, const TpmKey& parent, const TpmKeyBlob&
   return tpm->Check("Esys_Load", rc);
 }
 
-TpmFailure StartEncryption(TpmConnection* tpm, ESYS_TR key, TpmObject* out) {
+TpmFailure StartEncryption(TpmConnection* tpm, ESYS_TR key, TPMA_SESSION way, TpmObject* out) {
   const TPMT_SYM_DEF symmetric = Aes128Cfb();
   TSS2_RC rc = tpm->tss.Esys_StartAuthSession(tpm->esys, key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                               nullptr, TPM2_SE_HMAC, &symmetric, TPM2_ALG_SHA256, out->Loaded());
   if (TpmFailure failure = tpm->Check("Esys_StartAuthSession", rc)) return failure;
-  rc = tpm->tss.Esys_TRSess_SetAttributes(tpm->esys, out->get(), TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION,
-                                          0xff);
+  rc = tpm->tss.Esys_TRSess_SetAttributes(tpm->esys, out->get(), way | TPMA_SESSION_CONTINUESESSION, 0xff);
   return tpm->Check("Esys_TRSess_SetAttributes", rc);
 }
 

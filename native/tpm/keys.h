@@ -45,7 +45,8 @@ inline ESYS_TR SessionOf(const TpmObject& session) { return session.empty() ? ES
 // Loads `blob` below `parent`, which is gone from the TPM afterwards: there is room for three.
 TpmFailure LoadBelow(TpmConnection* tpm, const TpmKey& parent, const TpmKeyBlob& blob, TpmObject* out);
 
-// A session that encrypts the first parameter of answers, with a secret that only the TPM with `key` can learn.
-TpmFailure StartEncryption(TpmConnection* tpm, ESYS_TR key, TpmObject* out);
+// A session that encrypts the first parameter, of the answer (`way` TPMA_SESSION_ENCRYPT) or of the command
+// (TPMA_SESSION_DECRYPT: the TPM decrypts it), with a secret that only the TPM with `key` can learn.
+TpmFailure StartEncryption(TpmConnection* tpm, ESYS_TR key, TPMA_SESSION way, TpmObject* out);
 
 }  // namespace holdfast

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "sealing.h"
 
 namespace holdfast {
 namespace {
@@ -176,6 +177,50 @@ class QuoteJob : public Operation {
   }
 };
 
+// seal(parent, selection, secret)
+class SealJob : public Operation {
+ public:
+  ~SealJob() override { explicit_bzero(&secret_, sizeof secret_); }
+
+ private:
+  TpmKey parent_;
+  TPML_PCR_SELECTION selection_ = {};
+  TPM2B_SENSITIVE_DATA secret_ = {};
+  SealedBlob blob_;
+  bool Read(const TpmArguments& arguments) override {
+    return arguments.Key(0, "parent", &parent_) && arguments.Structure(1, "selection", &selection_) &&
+           arguments.Structure(2, "secret", &secret_);
+  }
+  TpmFailure Operate(TpmConnection* tpm) override { return Seal(tpm, parent_, selection_, secret_, &blob_); }
+  napi_value Result(napi_env env) override {
+    napi_value object = nullptr;
+    const bool made = Ok(env, napi_create_object(env, &object)) &&
+                      SetBytes(env, object, "public", blob_.public_area) &&
+                      SetBytes(env, object, "private", blob_.private_area);
+    return made ? object : nullptr;
+  }
+};
+
+// unseal(parent, blob, selection)
+class UnsealJob : public Operation {
+ public:
+  ~UnsealJob() override {
+    if (!secret_.empty()) explicit_bzero(secret_.data(), secret_.size());
+  }
+
+ private:
+  TpmKey parent_;
+  TpmKeyBlob blob_;
+  TPML_PCR_SELECTION selection_ = {};
+  Bytes secret_;
+  bool Read(const TpmArguments& arguments) override {
+    return arguments.Key(0, "parent", &parent_) && arguments.Blob(1, "blob", &blob_) &&
+           arguments.Structure(2, "selection", &selection_);
+  }
+  TpmFailure Operate(TpmConnection* tpm) override { return Unseal(tpm, parent_, blob_, selection_, &secret_); }
+  napi_value Result(napi_env env) override { return ToBuffer(env, secret_); }
+};
+
 // The handle below `self`, or an empty one with an exception pending.
 std::shared_ptr<TpmHandle> HandleOf(napi_env env, napi_callback_info info, napi_value* arguments) {
   size_t count = kMostArguments;
@@ -223,7 +268,9 @@ napi_value WrapTpm(napi_env env, const std::shared_ptr<TpmHandle>& handle) {
       !DefineFunction(env, object, "pcrRead", Call<PcrReadJob>) ||
       !DefineFunction(env, object, "createAk", Call<CreateAkJob>) ||
       !DefineFunction(env, object, "activateCredential", Call<ActivateCredentialJob>) ||
-      !DefineFunction(env, object, "quote", Call<QuoteJob>) || !Ok(env, napi_type_tag_object(env, object, &kTag))) {
+      !DefineFunction(env, object, "quote", Call<QuoteJob>) ||
+      !DefineFunction(env, object, "seal", Call<SealJob>) ||
+      !DefineFunction(env, object, "unseal", Call<UnsealJob>) || !Ok(env, napi_type_tag_object(env, object, &kTag))) {
     return nullptr;
   }
   const auto release = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<TpmHandle>*>(data); };

@@ -94,7 +94,7 @@ TpmFailure ActivateCredential(TpmConnection* tpm, const TpmKey& parent, const Tp
   UsableKey key(tpm);
   if (TpmFailure failure = LoadBelow(tpm, parent, ak, &signer)) return failure;
   if (TpmFailure failure = key.Open(ek)) return failure;
-  if (TpmFailure failure = StartEncryption(tpm, key.get(), &encryption)) return failure;
+  if (TpmFailure failure = StartEncryption(tpm, key.get(), TPMA_SESSION_ENCRYPT, &encryption)) return failure;
   if (TpmFailure failure = key.Authorize(&policy)) return failure;
   Owned<TPM2B_DIGEST> recovered(*tpm, /*secret=*/true);
   const TSS2_RC rc =

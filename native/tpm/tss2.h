@@ -15,7 +15,7 @@ namespace holdfast {
   X(Esys_Initialize) X(Esys_Finalize) X(Esys_Free) X(Esys_TR_FromTPMPublic) X(Esys_TR_Close)  \
   X(Esys_FlushContext) X(Esys_GetCapability) X(Esys_StartAuthSession)                         \
   X(Esys_TRSess_SetAttributes) X(Esys_PolicySecret) X(Esys_PolicyOR) X(Esys_CreatePrimary)    \
-  X(Esys_Create)                                                                              \
+  X(Esys_Create) X(Esys_PolicyPCR) X(Esys_PolicyGetDigest) X(Esys_Unseal)                      \
   X(Esys_Load) X(Esys_ReadPublic) X(Esys_CertifyCreation) X(Esys_ActivateCredential)          \
   X(Esys_Quote) X(Esys_PCR_Read) X(Esys_NV_ReadPublic) X(Esys_NV_Read)
 

@@ -135,6 +135,20 @@ export interface TpmHandle {
     qualifyingData: Uint8Array,
     selection: Uint8Array,
   ): Promise<{ readonly attest: Buffer; readonly signature: Buffer }>;
+
+  /**
+   * Seals a secret below `parent` to this TPM and to the values that PCRs have now. It is encrypted on its way.
+   * @param selection TPML_PCR_SELECTION; an empty one for no PCR.
+   * @param secret 1 to 256 bytes; some TPMs take 128.
+   */
+  seal(parent: TpmKey, selection: Uint8Array, secret: Uint8Array): Promise<TpmKeyBlob>;
+
+  /**
+   * What was sealed, encrypted on its way. Throws `ERR_TPM` with the response code 0x99d (TPM_RC_POLICY_FAIL) when a
+   * PCR is another than it was.
+   * @param selection the one that it was sealed with.
+   */
+  unseal(parent: TpmKey, blob: TpmKeyBlob, selection: Uint8Array): Promise<Buffer>;
 }
 
 /** Opens TPMs. */

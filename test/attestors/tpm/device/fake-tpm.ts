@@ -169,6 +169,9 @@ export class FakeTpm implements TpmOpener {
           digests: read.map(({ bank, index }) => this.pcr(bank, index)),
         };
       },
+      // Attestation seals nothing.
+      seal: () => Promise.reject(tpmError("ERR_TPM", 0x143, "Esys_Create")),
+      unseal: () => Promise.reject(tpmError("ERR_TPM", 0x143, "Esys_Unseal")),
       createAk: async (parent, template): Promise<TpmCreatedKey> => {
         await step("createAk");
         this.parents.push(parent);
