@@ -22,7 +22,7 @@ export interface StorageKey {
 /** Finds the key, or makes one where there was none. */
 export interface StorageKeyKeeper {
   /** Throws `FAILED_PRECONDITION` when there is one that cannot be had, or none can be kept. */
-  open(): Promise<StorageKey>;
+  open(signal: AbortSignal): Promise<StorageKey>;
 }
 
 const LONGEST_FILE = 4 * 1024;

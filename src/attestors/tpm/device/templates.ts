@@ -12,6 +12,9 @@ const EK_HIGH = 0x0003_00f2;
 /** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, sign. */
 const AK = 0x0005_0472;
 
+/** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, decrypt. */
+const STORAGE = 0x0003_0472;
+
 /** PolicySecret(endorsement). */
 const POLICY_A_SHA256 = Buffer.from("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa", "hex");
 const POLICY_A_SHA384 = Buffer.from(
@@ -75,6 +78,13 @@ export function p384High(): Uint8Array {
   const curve = u16(curveId("P-384"));
   const policy = head(TpmAlg.ECC, "sha384", EK_HIGH, POLICY_B_SHA384);
   return concat(policy, aesCfb(256), NO_SCHEME, curve, NO_KDF, EMPTY, EMPTY);
+}
+
+/** A storage key, the parent of what is sealed (TCG TPM v2.0 Provisioning Guidance, 7.5.1: P-256 storage primary). */
+export function storageKey(): Uint8Array {
+  const curve = u16(curveId("P-256"));
+  const noPolicy = head(TpmAlg.ECC, "sha256", STORAGE, new Uint8Array());
+  return concat(noPolicy, aesCfb(128), NO_SCHEME, curve, NO_KDF, EMPTY, EMPTY);
 }
 
 /** An attestation key: it signs what the TPM states, and nothing else. */
