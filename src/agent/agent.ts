@@ -30,6 +30,9 @@ import { ServerLink } from "./server-link.ts";
 import { ServerTlsCredentials } from "./server-tls.ts";
 import { Signer } from "./signer.ts";
 import { type AgentStorage, FileAgentStorage } from "./storage.ts";
+import { openStore } from "./store/open-store.ts";
+import type { StorageKeyKeeper } from "./store/storage-key.ts";
+import type { WorkloadStore } from "./store/workload-store.ts";
 import { SvidCache } from "./svid-cache.ts";
 import { Syncer } from "./sync.ts";
 import { Watcher } from "./watch.ts";
@@ -44,6 +47,8 @@ export interface AgentDeps<Peer> {
   readonly attestWorkload: AttestWorkload<Peer>;
   /** Absent: a file, as the options say. */
   readonly storage?: AgentStorage;
+  /** Keeps the key by which SVIDs are stored; absent: they are kept in memory. */
+  readonly storageKey?: StorageKeyKeeper;
   /** Absent: undici with the host's CA certificates. */
   readonly https?: Dispatcher;
 }
@@ -133,7 +138,8 @@ type Parts = Omit<AgentDeps<never>, "attestWorkload"> & {
 };
 
 async function runAgent(parts: Parts, options: AgentOptions, signal: AbortSignal): Promise<void> {
-  const { clock, log, metrics } = parts;
+  const { clock, log, metrics, cache } = parts;
+  const store = await openWorkloadStore(parts, options, signal);
   const storage = parts.storage ?? fileStorage(parts, options);
   const attested = callCounter(metrics, clock, "node_attestor_new_svid", { help: "Node attestations." });
   const attest = (trust: TrustBundle | "insecure", attestSignal: AbortSignal): Promise<Attested> =>
@@ -162,16 +168,17 @@ async function runAgent(parts: Parts, options: AgentOptions, signal: AbortSignal
       log: log.named("attestor"),
       storage,
       attest,
+      onFailed: () => cache.settle(),
       readBundle: (attempt, readSignal) => readBootstrapBundle(bundleOptions, options.bootstrap, attempt, readSignal),
     },
     await storage.load(),
     signal,
   );
-  await runAttested(parts, options, { storage, attest, start }, signal);
+  await runAttested({ ...parts, store }, options, { storage, attest, start }, signal);
 }
 
 async function runAttested(
-  parts: Parts,
+  parts: Parts & { readonly store: WorkloadStore | undefined },
   options: AgentOptions,
   started: {
     readonly storage: AgentStorage;
@@ -180,7 +187,7 @@ async function runAttested(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, health, cache, jwts } = parts;
+  const { clock, log, health, cache, jwts, store } = parts;
   const { storage, start, attest } = started;
   const state = new AgentState({ clock, log: log.named("storage"), health, storage }, start);
   parts.adminSource.state = state;
@@ -204,6 +211,7 @@ async function runAttested(
       stopServing: () => {
         cache.clear();
         jwts.clear();
+        void store?.clear();
       },
       onRenewed: () => syncer.trigger(),
     },
@@ -220,6 +228,7 @@ async function runAttested(
       if (await state.refresh(bundle)) rotator.bundleChanged(bundle);
     },
     onApplied: () => signer.wake(),
+    onFailed: () => cache.settle(),
   });
   link.onRefusal = ({ recovery, svid }) => rotator.refused(recovery, svid);
   link.onAccepted = (svid) => rotator.accepted(svid);
@@ -229,7 +238,17 @@ async function runAttested(
     watch: (taskSignal) => watcher.run(taskSignal),
     sign: (taskSignal) => signer.run(taskSignal),
     cover: (taskSignal) => parts.cover.run(taskSignal),
+    ...(store === undefined ? {} : { store: (taskSignal: AbortSignal) => store.run(taskSignal) }),
   });
+}
+
+async function openWorkloadStore(parts: Parts, options: AgentOptions, signal: AbortSignal) {
+  const { storageKey: keeper, log, cache, jwts } = parts;
+  const { dataDir: folder, trustDomain } = options;
+  if (keeper === undefined) return undefined;
+  const store = await openStore({ ...parts, log: log.named("svid_storage"), keeper, folder, trustDomain }, signal);
+  jwts.adoptBundle(cache.bundle);
+  return store;
 }
 
 function fileStorage(parts: Parts, options: AgentOptions): AgentStorage {

@@ -23,6 +23,8 @@ export interface BootstrapDeps {
   readonly storage: AgentStorage;
   /** Reads the configured bundle. */
   readonly readBundle: (attempt: BootstrapAttempt, signal: AbortSignal) => Promise<TrustBundle | "insecure">;
+  /** The server could not be reached; it is tried again. */
+  readonly onFailed: () => void;
   /** Attests once. */
   readonly attest: (trust: TrustBundle | "insecure", signal: AbortSignal) => Promise<Attested>;
 }
@@ -122,6 +124,7 @@ async function attestUntilDone(
       signal.throwIfAborted();
       if (isFatal(error, stored)) throw explain(error);
       failures++;
+      deps.onFailed();
       const wait = Math.max(
         backoffDelay(RETRY, failures, () => random.unit()),
         retryAfterMs(error),

@@ -67,6 +67,11 @@ export class AgentHealth {
     if (changed) this.#facts.set({ ...facts, ...change });
   }
 
+  /** What was stored is served; the server last said it at `syncedAt`. */
+  restored(syncedAt: number): void {
+    this.set({ serving: true, lastSyncAt: syncedAt });
+  }
+
   /** A sync has gone through. */
   synced(): void {
     this.set({ serving: true, lastSyncAt: this.#clock.now() });

@@ -25,6 +25,13 @@ export interface SyncUpdate {
   readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
 }
 
+/** What was stored of a cache. */
+export interface StoredCache {
+  readonly bundle: TrustBundle;
+  readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
+  readonly entries: Iterable<{ readonly entry: AuthorizedEntry; readonly issued?: IssuedSvid | undefined }>;
+}
+
 /** An entry in the cache, as the signer sees it. */
 export interface CachedEntry extends EntryState {
   /** Whether a caller that matches it is connected. */
@@ -42,6 +49,9 @@ export class SvidCache {
   readonly #groups: WorkloadGroups;
   readonly #wantedListeners = new Set<() => void>();
   readonly #bundles: WatchableValue<HeldBundles>;
+  #isRestored = false;
+  /** Told when there is something new to store. */
+  onChanged: () => void = () => {};
   #nextExpiry = Number.POSITIVE_INFINITY;
   #cancelTimer: () => void = () => {};
 
@@ -100,33 +110,58 @@ export class SvidCache {
     return this.#groups.subscribe(selectors);
   }
 
+  /**
+   * Takes over what was stored, before the first sync: callers who match it are served at once, others wait for what
+   * the server says. SVIDs that had ended at `now` are left out.
+   */
+  restore(stored: StoredCache, now: number): void {
+    if (this.#bundles.value.synced) return;
+    const { bundle, federatedBundles } = stored;
+    this.#bundles.set({ synced: false, bundle, federatedBundles });
+    const change = new Change();
+    for (const group of this.#groups.all()) change.dirty.add(group);
+    for (const { entry, issued } of stored.entries) {
+      this.#adopt(entry, change);
+      if (issued !== undefined && !isExpired(issued.svid, now)) this.#adoptSvid(issued, change);
+    }
+    this.#groups.apply(change);
+    this.#isRestored = true;
+  }
+
+  /** The server cannot be asked: what was stored is all that there is to say, also to those who match none of it. */
+  settle(): void {
+    if (!this.#isRestored || this.#bundles.value.synced) return;
+    this.#bundles.set({ ...this.#bundles.value, synced: true });
+    const change = new Change();
+    for (const group of this.#groups.all()) change.dirty.add(group);
+    this.#groups.apply(change);
+  }
+
   /** Takes over what the server says now; what it no longer says is gone at once. */
   applySync(update: SyncUpdate): void {
     const change = new Change();
-    if (this.#adoptBundles(update)) for (const group of this.#groups.all()) change.dirty.add(group);
+    let changed = this.#adoptBundles(update);
+    if (changed) for (const group of this.#groups.all()) change.dirty.add(group);
     for (const [id, record] of this.#records) {
       const entry = update.entries.get(id);
-      if (entry === undefined || entry.storeSvid) this.#drop(record, change);
+      if (entry !== undefined && !entry.storeSvid) continue;
+      this.#drop(record, change);
+      changed = true;
     }
     for (const entry of update.entries.values()) {
       // Those SVIDs are for secret stores, not for workloads.
-      if (!entry.storeSvid) this.#adopt(entry, change);
+      if (!entry.storeSvid && this.#adopt(entry, change)) changed = true;
     }
     this.#groups.apply(change);
+    if (changed) this.onChanged();
   }
 
   /** Takes over SVIDs, all in one change. Those of entries that went, or name another ID by now, are left out. */
   put(issued: readonly IssuedSvid[]): void {
     const change = new Change();
-    for (const one of issued) {
-      const record = this.#records.get(one.entry.entryId);
-      if (record === undefined || record.entry.spiffeId !== one.svid.spiffeId) continue;
-      record.issued = one;
-      record.failed = false;
-      this.#expectExpiry(one.svid.notAfter);
-      change.touch(record);
-    }
+    for (const one of issued) this.#adoptSvid(one, change);
     this.#groups.apply(change);
+    if (issued.length > 0) this.onChanged();
   }
 
   /** Says that SVIDs for these entries could not be had for now: callers who have others need not wait for them. */
@@ -170,16 +205,17 @@ export class SvidCache {
     return changed;
   }
 
-  #adopt(entry: AuthorizedEntry, change: Change): void {
+  /** Says whether the entry is new or another one than before. */
+  #adopt(entry: AuthorizedEntry, change: Change): boolean {
     const record = this.#records.get(entry.entryId);
-    if (record !== undefined && sameEntry(record.entry, entry)) return;
+    if (record !== undefined && sameEntry(record.entry, entry)) return false;
     if (record !== undefined && sameSelectors(record.entry, entry)) {
       // Another ID means that the old one is no longer the workload's: it goes before its successor is there.
       if (record.entry.spiffeId !== entry.spiffeId) record.issued = undefined;
       record.entry = entry;
       record.failed = false;
       change.touch(record);
-      return;
+      return true;
     }
     const next = new EntryRecord(entry);
     if (record !== undefined) {
@@ -190,6 +226,16 @@ export class SvidCache {
     const texts = entry.selectors.map(selectorText);
     this.#index.add(next, texts);
     for (const cell of this.#groups.containing(texts)) change.moving.add(cell);
+    return true;
+  }
+
+  #adoptSvid(issued: IssuedSvid, change: Change): void {
+    const record = this.#records.get(issued.entry.entryId);
+    if (record === undefined || record.entry.spiffeId !== issued.svid.spiffeId) return;
+    record.issued = issued;
+    record.failed = false;
+    this.#expectExpiry(issued.svid.notAfter);
+    change.touch(record);
   }
 
   #drop(record: EntryRecord, change: Change): void {

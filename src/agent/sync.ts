@@ -32,6 +32,8 @@ export interface SyncerDeps {
   readonly onBundle: (bundle: TrustBundle) => Promise<void>;
   /** The cache has what the server said. */
   readonly onApplied: () => void;
+  /** The server could not be asked. */
+  readonly onFailed: () => void;
 }
 
 /** Polls while changes are announced are for the case that an announcement was lost without the stream ending. */
@@ -82,6 +84,7 @@ export class Syncer {
       } catch (error) {
         signal.throwIfAborted();
         failures++;
+        this.#deps.onFailed();
         await this.#pause(this.#failed(error, failures), signal);
       }
     }

@@ -61,8 +61,7 @@ export function buildUpdate(entries: readonly EntryState[], context: UpdateConte
  * none, waiting is better than a refusal that clients take for final.
  */
 function isPending(entries: readonly EntryState[], identities: number, context: UpdateContext): boolean {
-  if (!context.synced) return true;
-  if (identities === 0) return entries.length > 0;
+  if (identities === 0) return !context.synced || entries.length > 0;
   return entries.some(({ issued, failed }) => issued === undefined && !failed);
 }
 

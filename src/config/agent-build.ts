@@ -94,6 +94,11 @@ export function buildAgent<A>(
     workloadKeyType: keys.workload_x509_svid_key_type,
     ...(keys.availability_target === undefined ? {} : { availabilityTargetMs: keys.availability_target }),
     outageBudgetMs: keys.outage_budget,
+    storage: {
+      protection: keys.storage,
+      pcrs: keys.storage_pcrs,
+      ...(keys.storage_tcti === undefined ? {} : { tcti: keys.storage_tcti }),
+    },
     allowUnauthenticatedVerifiers: keys.allow_unauthenticated_verifiers,
     allowedForeignJwtClaims: keys.allowed_foreign_jwt_claims,
     jwtSvidCacheMaxSize: keys.jwt_svid_cache_max_size || JWT_SVID_CACHE_SIZE,

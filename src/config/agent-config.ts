@@ -1,3 +1,12 @@
+/** How what workloads have is kept across restarts. */
+export interface StorageConfig {
+  readonly protection: "auto" | "tpm" | "credential" | "file" | "memory";
+  /** Of the SHA-256 bank, ascending. */
+  readonly pcrs: readonly number[];
+  /** Absent: the node's TPM. */
+  readonly tcti?: string;
+}
+
 /** The agent's configuration after parsing, defaults and validation. Durations are in milliseconds. */
 import type { SpiffeId, TrustDomain } from "../spiffe/id.ts";
 import type { HealthChecksConfig, LogConfig, TelemetryConfig } from "./shared-config.ts";
@@ -62,6 +71,7 @@ export interface AgentConfig<NodeAttestor = unknown> {
   readonly availabilityTargetMs?: number;
   /** 0 for none. */
   readonly outageBudgetMs: number;
+  readonly storage: StorageConfig;
   /** Whether callers without an identity may fetch bundles. */
   readonly allowUnauthenticatedVerifiers: boolean;
   /** Claims of other trust domains' tokens that are returned besides `sub`, `aud` and `exp`. */

@@ -1,7 +1,20 @@
 /** Every key of the `agent` section that this version implements. */
 import { defaulted, optional, required, section } from "./keys.ts";
 import { LOG_KEYS, outageBudget } from "./shared-keys.ts";
-import { choice, duration, flag, integer, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
+import {
+  choice,
+  duration,
+  flag,
+  integer,
+  numbers,
+  path,
+  port,
+  spiffeIds,
+  text,
+  texts,
+  trustDomain,
+  words,
+} from "./values.ts";
 
 const DAY_MS = 86_400_000;
 /** JWT-SVIDs that the agent keeps unless the file says otherwise, as SPIRE does. */
@@ -108,6 +121,19 @@ export const AGENT = section(
     outage_budget: outageBudget(
       "Holdfast's own: how long a server may be away without a workload noticing. X.509-SVIDs are renewed before less of their life is left, wherever they live longer than this; `0` is off.",
     ),
+    storage: defaulted(
+      choice(words("auto", "tpm", "credential", "file", "memory")),
+      "auto",
+      "Holdfast's own: what protects the SVIDs that are kept in `data_dir` for a restart without the server: a key in the `tpm`, the systemd `credential` holdfast-storage-key, or a `file` beside them, which protects nothing; `auto` is the first of these that is there, and `memory` with the KeyManager of that name; `memory` keeps none.",
+    ),
+    storage_pcrs: defaulted(
+      numbers(0, 23),
+      [7],
+      "Holdfast's own: PCRs of the SHA-256 bank to whose values that key is sealed; `[]` for none.",
+    ),
+    storage_tcti: optional(text(), "Holdfast's own: that TPM, as the `tcti` of the node attestor `tpm`.", {
+      fallback: "`/dev/tpmrm0`, else `/dev/tpm0`",
+    }),
     allow_unauthenticated_verifiers: defaulted(flag(), false, "Whether callers without an identity may fetch bundles."),
     allowed_foreign_jwt_claims: defaulted(
       texts(),

@@ -88,6 +88,16 @@ export function texts(): Value<readonly string[]> {
   return { spelling: "list", type: "list of texts", schema, show: (value) => JSON.stringify(value) };
 }
 
+/** A list of whole numbers in quotes, from `least` to `most`; yields them ascending, each once. */
+export function numbers(least: number, most: number): Value<readonly number[]> {
+  const message = `must be whole numbers in quotes from ${least} to ${most}`;
+  const isOne = (text: string): boolean => /^\d{1,9}$/.test(text) && Number(text) >= least && Number(text) <= most;
+  const schema = z
+    .array(textSchema(message).refine(isOne, { error: message }), { error: missingOr('must be a list such as ["7"]') })
+    .transform((texts) => [...new Set(texts.map(Number))].sort((a, b) => a - b));
+  return { spelling: "list", type: "list of numbers", schema, show: (value) => JSON.stringify(value.map(String)) };
+}
+
 /** A list of SPIFFE IDs. */
 export function spiffeIds(): Value<readonly SpiffeId[]> {
   const item = textSchema("must be a SPIFFE ID in quotes").transform(parseWith(parseSpiffeId));

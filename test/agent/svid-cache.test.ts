@@ -95,6 +95,61 @@ describe("pending", () => {
   });
 });
 
+describe("what was stored", () => {
+  const web = authorized("web", ["unix:uid:1"]);
+  const stored = (change = {}) => ({ bundle: bundle(1), federatedBundles: new Map(), entries: [], ...change });
+
+  test("is served before the first sync; who matches none of it waits, until the server cannot be asked", () => {
+    const { clock, cache, later, cell, ids, follow } = setup();
+    const { told } = follow("unix:uid:1");
+    const stranger = follow("unix:uid:2");
+    cache.restore(stored({ entries: [{ entry: web, issued: issued(web, later) }] }), clock.now());
+    expect(told).toEqual(["web"]);
+    expect(ids(cell("unix:uid:1").value)).toEqual(["web"]);
+    expect(cell("unix:uid:2").value.pending).toBe(true);
+    cache.settle();
+    expect(cell("unix:uid:2").value).toMatchObject({ pending: false, identities: [] });
+    expect(stranger.told.at(-1)).toBe("");
+    expect(told).toEqual(["web"]);
+  });
+
+  test("gives way to what the server says", () => {
+    const { clock, cache, later, cell, ids } = setup();
+    cache.restore(stored({ entries: [{ entry: web, issued: issued(web, later) }] }), clock.now());
+    cache.applySync(update([]));
+    expect(cell("unix:uid:1").value).toMatchObject({ pending: false, identities: [] });
+    cache.restore(stored({ entries: [{ entry: web, issued: issued(web, later) }] }), clock.now());
+    expect(ids(cell("unix:uid:1").value)).toEqual([]);
+  });
+
+  test("and had ended by then is not served", () => {
+    const { clock, cache, later, cell } = setup();
+    cache.restore(stored({ entries: [{ entry: web, issued: issued(web, later) }] }), later);
+    expect(clock.now()).toBeLessThan(later);
+    expect(cell("unix:uid:1").value).toMatchObject({ pending: true, identities: [] });
+  });
+
+  test("without anything stored, nobody is told that there is nothing for them", () => {
+    const { cache, cell } = setup();
+    cache.settle();
+    expect(cell("unix:uid:1").value.pending).toBe(true);
+  });
+
+  test("is told of when it is worth storing anew, and only then", () => {
+    const { cache, later } = setup();
+    let changes = 0;
+    cache.onChanged = () => changes++;
+    cache.applySync(update([web]));
+    expect(changes).toBe(1);
+    cache.applySync(update([web]));
+    expect(changes).toBe(1);
+    cache.put([issued(web, later)]);
+    expect(changes).toBe(2);
+    cache.applySync(update([]));
+    expect(changes).toBe(3);
+  });
+});
+
 describe("telling", () => {
   test("only those whom a change concerns, once", () => {
     const { cache, later, follow } = setup();

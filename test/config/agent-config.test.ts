@@ -26,6 +26,7 @@ describe("a valid file", () => {
         bootstrap: { kind: "file", path: "/etc/bundle.pem", format: "pem" },
         workloadKeyType: "ec-p256",
         outageBudgetMs: 7_200_000,
+        storage: { protection: "auto", pcrs: [7] },
         allowUnauthenticatedVerifiers: false,
         allowedForeignJwtClaims: [],
         jwtSvidCacheMaxSize: 1_000,
@@ -73,6 +74,7 @@ describe("a valid file", () => {
         log_selectors = ["unix:user", "k8s:ns"]
         trust_bundle_url = "http://bundle/x" trust_bundle_unix_socket = "/b.sock" trust_bundle_format = "spiffe"
         join_token_file = "/t" workload_x509_svid_key_type = "rsa-2048" availability_target = "24h"
+        outage_budget = "0" storage = "TPM" storage_pcrs = ["7", "0", "7"] storage_tcti = "device:/dev/tpm1"
         jwt_svid_cache_max_size = 7 allowed_foreign_jwt_claims = ["role"]
         allow_unauthenticated_verifiers = true authorized_delegates = ["spiffe://example.org/d"]
         sds { default_svid_name = "s" default_bundle_name = "b" default_all_bundles_name = "a"
@@ -104,7 +106,8 @@ describe("a valid file", () => {
       joinToken: { kind: "file", path: "/t" },
       workloadKeyType: "rsa-2048",
       availabilityTargetMs: 86_400_000,
-      outageBudgetMs: 7_200_000,
+      outageBudgetMs: 0,
+      storage: { protection: "tpm", pcrs: [0, 7], tcti: "device:/dev/tpm1" },
       allowUnauthenticatedVerifiers: true,
       allowedForeignJwtClaims: ["role"],
       jwtSvidCacheMaxSize: 7,

@@ -99,13 +99,19 @@ export class WorkloadStore {
     }
   }
 
-  /** Removes what is stored. Throws what the file system throws. */
-  clear(): Promise<void> {
+  /** Removes what is stored. Never throws: that it could not is reported. */
+  async clear(): Promise<void> {
+    const { log, health, folder } = this.#deps;
     this.#dirty = false;
-    return this.#after(async () => {
-      await rm(this.#path, { force: true });
-      await syncFolder(this.#deps.folder);
-    });
+    try {
+      await this.#after(async () => {
+        await rm(this.#path, { force: true });
+        await syncFolder(folder);
+      });
+    } catch (error) {
+      log.error("Stored SVIDs could not be removed", { path: this.#path, error: errorText(error) });
+      health.report("svid_storage", `stored SVIDs could not be removed: ${errorText(error)}`);
+    }
   }
 
   async #read(): Promise<WorkloadSnapshot | Unusable | undefined> {

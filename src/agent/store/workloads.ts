@@ -16,7 +16,7 @@ import { bundleMessage, entryMessage } from "./messages.ts";
 /** An entry with its SVID, where there was one. */
 export interface StoredEntry {
   readonly entry: AuthorizedEntry;
-  readonly issued?: IssuedSvid;
+  readonly issued?: IssuedSvid | undefined;
 }
 
 /** That somebody asked for a JWT-SVID. */
@@ -34,6 +34,8 @@ export interface WorkloadSnapshot {
   readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
   readonly entries: Iterable<StoredEntry>;
   readonly audiences: Iterable<StoredAudience>;
+  /** When the server last said all this, in milliseconds since the Unix epoch; 0 for never. */
+  readonly syncedAt: number;
 }
 
 /** Entries that are encoded before others get a turn: a millisecond or two. */
@@ -56,16 +58,17 @@ export class WorkloadCodec {
       audience: [...audience],
       askedAt: BigInt(Math.floor(askedAt)),
     }));
-    yield StoredWorkloads.encode({ bundles, entries: [], audiences }).finish();
+    const syncedAt = BigInt(Math.floor(snapshot.syncedAt));
+    yield StoredWorkloads.encode({ ...StoredWorkloads.create(), bundles, audiences, syncedAt }).finish();
     let piece: StoredWorkloads["entries"] = [];
     for (const { entry, issued } of snapshot.entries) {
       piece.push({ entry: entryMessage(entry), svid: issued && this.#svidMessage(issued) });
       if (piece.length < ENTRIES_PER_PIECE) continue;
-      yield StoredWorkloads.encode({ bundles: [], entries: piece, audiences: [] }).finish();
+      yield encodeEntries(piece);
       piece = [];
       await turn();
     }
-    yield StoredWorkloads.encode({ bundles: [], entries: piece, audiences: [] }).finish();
+    yield encodeEntries(piece);
   }
 
   /** Reads a snapshot of this trust domain. Entries that cannot be read are left out. Throws `MALFORMED`. */
@@ -87,6 +90,7 @@ export class WorkloadCodec {
         audience,
         askedAt: Number(askedAt),
       })),
+      syncedAt: Number(stored.syncedAt),
     };
   }
 
@@ -150,6 +154,10 @@ class LazySvid implements X509Svid {
     this.#key ??= createPrivateKey({ key: Buffer.from(this.#der), format: "der", type: "pkcs8" });
     return this.#key;
   }
+}
+
+function encodeEntries(entries: StoredWorkloads["entries"]): Uint8Array {
+  return StoredWorkloads.encode({ ...StoredWorkloads.create(), entries }).finish();
 }
 
 function decodeMessage(bytes: Uint8Array): StoredWorkloads {

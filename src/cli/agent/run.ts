@@ -21,6 +21,7 @@ import { type Health, openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadAgentConfigFile } from "./config-file.ts";
 import type { NodeAttestorChoice } from "./node-attestors.ts";
+import { storageKeyKeeper } from "./storage-key.ts";
 
 export const run: CommandRun = async (options, context) => {
   const { config, warnings } = loadAgentConfigFile(options, context);
@@ -39,6 +40,13 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
     log: log.named("workload_attestor"),
     clock,
   });
+  const storageKey = storageKeyKeeper(config, {
+    clock,
+    log: log.named("svid_storage"),
+    random: systemRandom,
+    native,
+    env: context.env,
+  });
   const agent = createAgent<ConnectedPeer>(
     {
       clock,
@@ -47,6 +55,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
       metrics,
       nodeAttestor: await config.plugins.nodeAttestor.make({ clock, log, native, config }),
       attestWorkload: (peer, signal) => attestation.attest(peer, signal),
+      ...(storageKey === undefined ? {} : { storageKey }),
     },
     agentOptions(config),
   );

@@ -25,8 +25,13 @@ export function makeTpmAttestor(options: TpmAgentConfig, deps: NodeAttestorDeps)
 
 /** The device that the options name. */
 export function openerOf(options: TpmAgentConfig, deps: Pick<NodeAttestorDeps, "clock" | "native">): TpmDevice {
-  const tcti = options.tcti ?? `device:${DEVICES.find((path) => existsSync(path)) ?? DEVICES[0]}`;
+  const tcti = options.tcti ?? defaultTcti();
   return new TpmDevice({ clock: deps.clock, opener: deps.native, tcti, timeoutMs: options.timeoutMs });
+}
+
+/** The node's TPM, whether there is one or not. */
+export function defaultTcti(): string {
+  return `device:${DEVICES.find((path) => existsSync(path)) ?? DEVICES[0]}`;
 }
 
 /** Remembers the endorsement key in a file of the data folder. */

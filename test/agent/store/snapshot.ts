@@ -30,6 +30,7 @@ export async function snapshot(count = 3): Promise<WorkloadSnapshot> {
     federatedBundles: new Map([[PARTNER, partner.bundle()]]),
     entries,
     audiences: [{ spiffeId: parseSpiffeId("spiffe://example.org/web-0"), audience: ["a", "b"], askedAt: 1_000 }],
+    syncedAt: 1_700_000_000_000,
   };
 }
 

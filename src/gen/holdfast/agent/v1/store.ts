@@ -19,6 +19,8 @@ export interface StoredWorkloads {
   bundles: Bundle[];
   entries: StoredEntry[];
   audiences: StoredAudience[];
+  /** Unix milliseconds: when the server last said all this. */
+  syncedAt: bigint;
 }
 
 export interface StoredEntry {
@@ -51,7 +53,7 @@ export interface StoredAudience {
 }
 
 function createBaseStoredWorkloads(): StoredWorkloads {
-  return { bundles: [], entries: [], audiences: [] };
+  return { bundles: [], entries: [], audiences: [], syncedAt: 0n };
 }
 
 export const StoredWorkloads: MessageFns<StoredWorkloads> = {
@@ -64,6 +66,12 @@ export const StoredWorkloads: MessageFns<StoredWorkloads> = {
     }
     for (const v of message.audiences) {
       StoredAudience.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.syncedAt !== 0n) {
+      if (BigInt.asIntN(64, message.syncedAt) !== message.syncedAt) {
+        throw new globalThis.Error("value provided for field message.syncedAt of type int64 too large");
+      }
+      writer.uint32(32).int64(message.syncedAt);
     }
     return writer;
   },
@@ -105,6 +113,14 @@ export const StoredWorkloads: MessageFns<StoredWorkloads> = {
             message.audiences.push(StoredAudience.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.syncedAt = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -125,6 +141,7 @@ export const StoredWorkloads: MessageFns<StoredWorkloads> = {
     message.bundles = object.bundles?.map((e) => Bundle.fromPartial(e)) || [];
     message.entries = object.entries?.map((e) => StoredEntry.fromPartial(e)) || [];
     message.audiences = object.audiences?.map((e) => StoredAudience.fromPartial(e)) || [];
+    message.syncedAt = (object.syncedAt !== undefined && object.syncedAt !== null) ? BigInt(object.syncedAt) : 0n;
     return message;
   },
 };
