@@ -139,7 +139,7 @@ export function parseKeyFile(text: string): SealedKey | Unusable {
   if (!blob || blob.public === undefined || blob.private === undefined) {
     return { why: "damaged", reason: "it has the wrong form" };
   }
-  return { pcrs: (file.data as z.infer<typeof fileShape>).pcrs, blob: { public: blob.public, private: blob.private } };
+  return { pcrs: file.data.pcrs, blob: { public: blob.public, private: blob.private } };
 }
 
 function selectionOf(pcrs: readonly number[]): Uint8Array {
