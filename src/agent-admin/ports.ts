@@ -17,7 +17,8 @@ export interface HeldBundles {
 export interface IdentityFacts {
   readonly entryId: string;
   readonly spiffeId: SpiffeId;
-  /** Absent while there is no X509-SVID. */
+  /** Both absent while there is no X509-SVID. */
+  readonly issuedAt?: number;
   readonly expiresAt?: number;
   /** When a new one is asked for. */
   readonly renewsAt?: number;
@@ -41,6 +42,10 @@ export interface AgentFacts {
   readonly lastSyncAt?: number;
   /** What is wrong, for people, by topic. */
   readonly problems: ReadonlyMap<string, string>;
+  /** Milliseconds that SVIDs should outlast the server; 0 for none. */
+  readonly outageBudgetMs: number;
+  /** What protects the SVIDs that are kept across restarts. */
+  readonly storage: "tpm" | "credential" | "file" | "memory";
   readonly x509Svids: number;
   readonly jwtSvids: number;
 }

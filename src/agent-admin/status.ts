@@ -62,13 +62,19 @@ function factsMessage(
   const { svid, problems } = facts;
   return {
     trustDomain: facts.trustDomain,
-    agentSvid: svid && { id: idMessage(svid.spiffeId), expiresAt: seconds(svid.notAfter) },
+    agentSvid: svid && {
+      id: idMessage(svid.spiffeId),
+      expiresAt: seconds(svid.notAfter),
+      issuedAt: seconds(svid.notBefore),
+    },
     serving: facts.serving,
     serverLink: linkOf(facts),
     lastSyncAt: seconds(facts.lastSyncAt ?? 0),
     problems: [...problems].map(([topic, text]) => ({ topic, text })).sort((a, b) => (a.topic < b.topic ? -1 : 1)),
     x509SvidsCount: BigInt(facts.x509Svids),
     jwtSvidsCount: BigInt(facts.jwtSvids),
+    outageBudget: seconds(facts.outageBudgetMs),
+    storage: facts.storage,
   };
 }
 
@@ -81,6 +87,7 @@ function linkOf({ connected, watching }: AgentFacts): GetStatusResponse_ServerLi
 function identityMessage({
   entryId,
   spiffeId,
+  issuedAt,
   expiresAt,
   renewsAt,
   failed,
@@ -91,5 +98,6 @@ function identityMessage({
     expiresAt: seconds(expiresAt ?? 0),
     renewsAt: seconds(renewsAt ?? 0),
     failed,
+    issuedAt: seconds(issuedAt ?? 0),
   };
 }

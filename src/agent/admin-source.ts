@@ -12,11 +12,14 @@ export interface AdminSourceParts {
   readonly health: AgentHealth;
   readonly cache: SvidCache;
   readonly jwts: JwtSvids;
+  readonly outageBudgetMs: number;
 }
 
 /** Changes nothing. */
 export class AgentAdminSource implements AdminSource {
   readonly #parts: AdminSourceParts;
+  /** Set once the storage is open. */
+  storage: AgentFacts["storage"] = "memory";
   /** Set once the agent has attested or started with a stored SVID. */
   state: Pick<AgentState, "identity" | "bundle"> | undefined;
 
@@ -25,7 +28,7 @@ export class AgentAdminSource implements AdminSource {
   }
 
   facts(): AgentFacts {
-    const { health, cache, jwts } = this.#parts;
+    const { health, cache, jwts, outageBudgetMs } = this.#parts;
     const { serving, connected, watching, lastSyncAt, problems } = health.facts.value;
     const svid = this.state?.identity?.svid;
     const bundle = this.state?.bundle ?? cache.bundle;
@@ -38,6 +41,8 @@ export class AgentAdminSource implements AdminSource {
       watching,
       ...(lastSyncAt === undefined ? {} : { lastSyncAt }),
       problems,
+      outageBudgetMs,
+      storage: this.storage,
       x509Svids: cache.sizes.svids,
       jwtSvids: jwts.size,
     };
@@ -46,7 +51,10 @@ export class AgentAdminSource implements AdminSource {
   *identities(): Generator<IdentityFacts> {
     for (const { entry, issued, failed } of this.#parts.cache.entries()) {
       const { entryId, spiffeId } = entry;
-      const times = issued === undefined ? {} : { expiresAt: issued.svid.notAfter, renewsAt: issued.rotateAt };
+      const times =
+        issued === undefined
+          ? {}
+          : { issuedAt: issued.svid.notBefore, expiresAt: issued.svid.notAfter, renewsAt: issued.rotateAt };
       yield { entryId, spiffeId, ...times, failed };
     }
   }

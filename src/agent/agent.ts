@@ -100,13 +100,14 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
     log: log.named("jwt_svids"),
     maxSize: options.jwtSvidCacheMaxSize,
   });
-  const adminSource = new AgentAdminSource({ health, cache, jwts });
+  const outageBudgetMs = options.renewal.outageBudgetMs ?? 0;
+  const adminSource = new AgentAdminSource({ health, cache, jwts, outageBudgetMs });
   const cover = new CoverWatch({
     clock,
     log: log.named("outage_cover"),
     health,
     lives: () => adminSource.lives(),
-    budgetMs: options.renewal.outageBudgetMs ?? 0,
+    budgetMs: outageBudgetMs,
   });
   return {
     adminSource,
@@ -243,11 +244,12 @@ async function runAttested(
 }
 
 async function openWorkloadStore(parts: Parts, options: AgentOptions, signal: AbortSignal) {
-  const { storageKey: keeper, log, cache, jwts } = parts;
+  const { storageKey: keeper, log, cache, jwts, adminSource } = parts;
   const { dataDir: folder, trustDomain } = options;
   if (keeper === undefined) return undefined;
   const store = await openStore({ ...parts, log: log.named("svid_storage"), keeper, folder, trustDomain }, signal);
   jwts.adoptBundle(cache.bundle);
+  if (store !== undefined) adminSource.storage = store.protection;
   return store;
 }
 

@@ -11,6 +11,8 @@ export interface CliContext {
   readonly signal: AbortSignal;
   out(text: string): void;
   err(text: string): void;
+  /** Writes as `out` does, but escape sequences too: what others chose is made visible first. Absent where `out` goes to no terminal. */
+  readonly terminal?: (text: string) => void;
   /** All of standard input. */
   stdin(): Promise<string>;
 }

@@ -38,6 +38,7 @@ export async function main(
     signal: controller.signal,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    ...(process.stdout.isTTY ? { terminal: (text: string) => void process.stdout.write(text) } : {}),
     stdin: readStdin,
   });
   process.off("SIGINT", stop);

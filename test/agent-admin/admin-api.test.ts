@@ -129,8 +129,8 @@ test("GetStatus tells how the agent is, what is most urgent first", async () => 
   });
   const spiffeId = parseSpiffeId("spiffe://example.org/web");
   agent.entries = [
-    { entryId: "late", spiffeId, expiresAt: 9_999, renewsAt: 5_000, failed: false },
-    { entryId: "soon", spiffeId, expiresAt: 8_000, renewsAt: 4_000, failed: true },
+    { entryId: "late", spiffeId, issuedAt: 2_000, expiresAt: 9_999, renewsAt: 5_000, failed: false },
+    { entryId: "soon", spiffeId, issuedAt: 1_000, expiresAt: 8_000, renewsAt: 4_000, failed: true },
     { entryId: "none", spiffeId, failed: true },
   ];
   agent.now = {
@@ -152,6 +152,7 @@ test("GetStatus tells how the agent is, what is most urgent first", async () => 
     agentSvid: {
       id: { trustDomain: "example.org", path: "/spire/agent/join_token/x" },
       expiresAt: BigInt(svid.notAfter / 1_000),
+      issuedAt: BigInt(svid.notBefore / 1_000),
     },
     serving: true,
     serverLink: GetStatusResponse_ServerLink.SERVER_LINK_PUSHED,
@@ -161,12 +162,14 @@ test("GetStatus tells how the agent is, what is most urgent first", async () => 
       { topic: "sync", text: "b" },
     ],
     identities: [
-      { entryId: "none", id, expiresAt: 0n, renewsAt: 0n, failed: true },
-      { entryId: "soon", id, expiresAt: 8n, renewsAt: 4n, failed: true },
+      { entryId: "none", id, expiresAt: 0n, renewsAt: 0n, failed: true, issuedAt: 0n },
+      { entryId: "soon", id, expiresAt: 8n, renewsAt: 4n, failed: true, issuedAt: 1n },
     ],
     identitiesCount: 3n,
     x509SvidsCount: 2n,
     jwtSvidsCount: 3n,
+    outageBudget: 7_200n,
+    storage: "file",
   });
   agent.now = { ...agent.now, watching: false };
   expect(await getStatus()).toMatchObject({ serverLink: GetStatusResponse_ServerLink.SERVER_LINK_POLLING });

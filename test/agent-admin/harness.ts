@@ -45,6 +45,8 @@ export class FakeAgent extends FakeSource implements AdminSource {
     connected: true,
     watching: false,
     problems: new Map(),
+    outageBudgetMs: 7_200_000,
+    storage: "file",
     x509Svids: 2,
     jwtSvids: 3,
   };

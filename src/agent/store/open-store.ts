@@ -32,7 +32,7 @@ export async function openStore(deps: OpenStoreDeps, signal: AbortSignal): Promi
   const { clock, log, health, cache, keeper, folder } = deps;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const { bytes: key, protection } = await keeper.open(signal);
+    const key = await keeper.open(signal);
     const store = new WorkloadStore({ ...deps, key, snapshot: () => snapshotOf(cache, health) });
     const stored = await store.load();
     if (stored !== undefined) {
@@ -42,7 +42,7 @@ export async function openStore(deps: OpenStoreDeps, signal: AbortSignal): Promi
       log.info("Serving what was stored, until the server is reached", { entries, svids });
     }
     cache.onChanged = () => store.changed();
-    log.info("SVIDs are kept across restarts", { protection });
+    log.info("SVIDs are kept across restarts", { protection: key.protection });
     return store;
   } catch (error) {
     signal.throwIfAborted();

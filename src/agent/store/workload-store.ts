@@ -12,6 +12,7 @@ import type { AgentHealth } from "../health.ts";
 import { Wakeup } from "../wakeup.ts";
 import { readOwnFile } from "./own-file.ts";
 import { type FileRole, openSealed, sealFile } from "./sealed-file.ts";
+import type { KeyProtection, StorageKey } from "./storage-key.ts";
 import { WorkloadCodec, type WorkloadSnapshot } from "./workloads.ts";
 
 /** Dependencies and options of `WorkloadStore`. */
@@ -23,7 +24,7 @@ export interface WorkloadStoreDeps {
   /** Exists. */
   readonly folder: string;
   readonly trustDomain: TrustDomain;
-  readonly key: Uint8Array;
+  readonly key: StorageKey;
   /** What to write, as it is at that moment. */
   readonly snapshot: () => WorkloadSnapshot;
 }
@@ -56,6 +57,11 @@ export class WorkloadStore {
     this.#codec = new WorkloadCodec(deps.log);
     this.#path = join(deps.folder, WORKLOADS_FILE);
     this.#role = { role: "workloads", trustDomain: deps.trustDomain };
+  }
+
+  /** What protects the file's key. */
+  get protection(): KeyProtection {
+    return this.#deps.key.protection;
   }
 
   /** What was written last; undefined when there is nothing that can be used, which is set aside and reported. Never throws. */
@@ -121,7 +127,7 @@ export class WorkloadStore {
       onReadable: () => log.warn("Others may read the sealed SVIDs", { path: this.#path }),
     });
     if (!Buffer.isBuffer(file)) return file;
-    const content = openSealed(file, key, this.#role);
+    const content = openSealed(file, key.bytes, this.#role);
     if (!Buffer.isBuffer(content)) return content;
     try {
       return this.#codec.decode(content, trustDomain);
@@ -137,7 +143,7 @@ export class WorkloadStore {
     this.#dirty = false;
     try {
       await this.#after(async () => {
-        const sealed = await sealFile(this.#codec.encode(snapshot()), key, this.#role, random);
+        const sealed = await sealFile(this.#codec.encode(snapshot()), key.bytes, this.#role, random);
         await writeFileAtomic(this.#path, sealed, 0o600);
       });
       health.resolve("svid_storage");

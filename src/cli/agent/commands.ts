@@ -91,6 +91,20 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import("./doctor.ts"),
   },
+  {
+    path: ["status"],
+    summary: "show how the agent is, and for how long its identities are covered",
+    description:
+      "Asks the agent's admin socket: the server, the last sync, the agent's own SVID, how long the server may be away from now on, what protects what is stored, and every identity with the life that it has left, those that end first at the top.\n\nExit status 0: workloads are served. 1: they are not, or the agent could not be asked. NO_COLOR in the environment turns colours off.",
+    options: [{ name: "watch", description: "Shows it anew every two seconds until it is interrupted." }, ...ADMIN],
+    examples: [
+      {
+        line: "holdfast-agent status -watch -socketPath /run/holdfast/admin.sock",
+        does: "Follows an outage:",
+      },
+    ],
+    load: () => import("./status.ts"),
+  },
   healthcheckCommand("agent", WORKLOAD_OPTIONS, () => import("./healthcheck.ts")),
   {
     path: ["api", "fetch"],

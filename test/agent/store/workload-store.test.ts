@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { AgentHealth } from "../../../src/agent/health.ts";
+import type { StorageKey } from "../../../src/agent/store/storage-key.ts";
 import { WORKLOADS_FILE, WorkloadStore } from "../../../src/agent/store/workload-store.ts";
 import type { WorkloadSnapshot } from "../../../src/agent/store/workloads.ts";
 import { systemRandom } from "../../../src/lib/random.ts";
@@ -13,7 +14,7 @@ import { TD } from "../entries.ts";
 import { RecordingLogger, until } from "../harness.ts";
 import { plain, snapshot } from "./snapshot.ts";
 
-const KEY = new Uint8Array(32).fill(7);
+const KEY = { bytes: new Uint8Array(32).fill(7), protection: "file" } as const;
 
 function site() {
   const folder = mkdtempSync(join(tmpdir(), "store-"));
@@ -22,7 +23,7 @@ function site() {
   const log = new RecordingLogger();
   const health = new AgentHealth(clock, log);
   const now: { value: WorkloadSnapshot | undefined } = { value: undefined };
-  const open = (change: { key?: Uint8Array; folder?: string } = {}) =>
+  const open = (change: { key?: StorageKey; folder?: string } = {}) =>
     new WorkloadStore({
       clock,
       random: systemRandom,
@@ -159,7 +160,7 @@ describe("reading", () => {
 
   test("a file of another key is set aside, not lost", async () => {
     const { open, folder } = await written();
-    expect(await open({ key: new Uint8Array(32) }).load()).toBeUndefined();
+    expect(await open({ key: { ...KEY, bytes: new Uint8Array(32) } }).load()).toBeUndefined();
     expect(readdirSync(folder).some((name) => name.includes(".foreign-"))).toBe(true);
   });
 

@@ -48,6 +48,13 @@ export interface GetStatusResponse {
   identitiesCount: bigint;
   x509SvidsCount: bigint;
   jwtSvidsCount: bigint;
+  /** Seconds that SVIDs should outlast the server; 0 for none. */
+  outageBudget: bigint;
+  /**
+   * What protects the SVIDs that are kept across restarts: tpm, credential or
+   * file, which protects nothing; memory when none are kept.
+   */
+  storage: string;
 }
 
 export const GetStatusResponse_ServerLink = {
@@ -76,6 +83,7 @@ export interface GetStatusResponse_AgentSvid {
     | undefined;
   /** Unix seconds. */
   expiresAt: bigint;
+  issuedAt: bigint;
 }
 
 export interface GetStatusResponse_Problem {
@@ -96,6 +104,8 @@ export interface GetStatusResponse_Identity {
   renewsAt: bigint;
   /** The latest attempt to get one failed. */
   failed: boolean;
+  /** When the X509-SVID begins, in Unix seconds; 0 while there is none. */
+  issuedAt: bigint;
 }
 
 function createBaseGetStatusRequest(): GetStatusRequest {
@@ -167,6 +177,8 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     identitiesCount: 0n,
     x509SvidsCount: 0n,
     jwtSvidsCount: 0n,
+    outageBudget: 0n,
+    storage: "",
   };
 }
 
@@ -222,6 +234,15 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         throw new globalThis.Error("value provided for field message.jwtSvidsCount of type int64 too large");
       }
       writer.uint32(96).int64(message.jwtSvidsCount);
+    }
+    if (message.outageBudget !== 0n) {
+      if (BigInt.asIntN(64, message.outageBudget) !== message.outageBudget) {
+        throw new globalThis.Error("value provided for field message.outageBudget of type int64 too large");
+      }
+      writer.uint32(104).int64(message.outageBudget);
+    }
+    if (message.storage !== "") {
+      writer.uint32(114).string(message.storage);
     }
     return writer;
   },
@@ -335,6 +356,22 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.jwtSvidsCount = reader.int64() as bigint;
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.outageBudget = reader.int64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.storage = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -374,12 +411,16 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.jwtSvidsCount = (object.jwtSvidsCount !== undefined && object.jwtSvidsCount !== null)
       ? BigInt(object.jwtSvidsCount)
       : 0n;
+    message.outageBudget = (object.outageBudget !== undefined && object.outageBudget !== null)
+      ? BigInt(object.outageBudget)
+      : 0n;
+    message.storage = object.storage ?? "";
     return message;
   },
 };
 
 function createBaseGetStatusResponse_AgentSvid(): GetStatusResponse_AgentSvid {
-  return { id: undefined, expiresAt: 0n };
+  return { id: undefined, expiresAt: 0n, issuedAt: 0n };
 }
 
 export const GetStatusResponse_AgentSvid: MessageFns<GetStatusResponse_AgentSvid> = {
@@ -392,6 +433,12 @@ export const GetStatusResponse_AgentSvid: MessageFns<GetStatusResponse_AgentSvid
         throw new globalThis.Error("value provided for field message.expiresAt of type int64 too large");
       }
       writer.uint32(16).int64(message.expiresAt);
+    }
+    if (message.issuedAt !== 0n) {
+      if (BigInt.asIntN(64, message.issuedAt) !== message.issuedAt) {
+        throw new globalThis.Error("value provided for field message.issuedAt of type int64 too large");
+      }
+      writer.uint32(24).int64(message.issuedAt);
     }
     return writer;
   },
@@ -425,6 +472,14 @@ export const GetStatusResponse_AgentSvid: MessageFns<GetStatusResponse_AgentSvid
             message.expiresAt = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.issuedAt = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -444,6 +499,7 @@ export const GetStatusResponse_AgentSvid: MessageFns<GetStatusResponse_AgentSvid
     const message = createBaseGetStatusResponse_AgentSvid();
     message.id = (object.id !== undefined && object.id !== null) ? SPIFFEID.fromPartial(object.id) : undefined;
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
+    message.issuedAt = (object.issuedAt !== undefined && object.issuedAt !== null) ? BigInt(object.issuedAt) : 0n;
     return message;
   },
 };
@@ -516,7 +572,7 @@ export const GetStatusResponse_Problem: MessageFns<GetStatusResponse_Problem> = 
 };
 
 function createBaseGetStatusResponse_Identity(): GetStatusResponse_Identity {
-  return { entryId: "", id: undefined, expiresAt: 0n, renewsAt: 0n, failed: false };
+  return { entryId: "", id: undefined, expiresAt: 0n, renewsAt: 0n, failed: false, issuedAt: 0n };
 }
 
 export const GetStatusResponse_Identity: MessageFns<GetStatusResponse_Identity> = {
@@ -541,6 +597,12 @@ export const GetStatusResponse_Identity: MessageFns<GetStatusResponse_Identity> 
     }
     if (message.failed !== false) {
       writer.uint32(40).bool(message.failed);
+    }
+    if (message.issuedAt !== 0n) {
+      if (BigInt.asIntN(64, message.issuedAt) !== message.issuedAt) {
+        throw new globalThis.Error("value provided for field message.issuedAt of type int64 too large");
+      }
+      writer.uint32(48).int64(message.issuedAt);
     }
     return writer;
   },
@@ -598,6 +660,14 @@ export const GetStatusResponse_Identity: MessageFns<GetStatusResponse_Identity> 
             message.failed = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.issuedAt = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -620,6 +690,7 @@ export const GetStatusResponse_Identity: MessageFns<GetStatusResponse_Identity> 
     message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
     message.renewsAt = (object.renewsAt !== undefined && object.renewsAt !== null) ? BigInt(object.renewsAt) : 0n;
     message.failed = object.failed ?? false;
+    message.issuedAt = (object.issuedAt !== undefined && object.issuedAt !== null) ? BigInt(object.issuedAt) : 0n;
     return message;
   },
 };
