@@ -25,13 +25,14 @@ async function set(server: TestServer, bundle: Bundle) {
 }
 
 describe("the trust domain's bundle", () => {
-  test("is anybody's to read", async () => {
+  test("is anybody's to read, with sequence and refresh hint (BDL-04, BDL-06)", async () => {
     const server = await startServer();
     const stored = await server.store.bundles.get(TD);
     for (const client of [server.admin, await server.connect(), (await newAgent(server)).client]) {
       const bundle = await call(client, BundleService.getBundle, WHOLE);
       expect(bundle.trustDomain).toBe("example.org");
       expect(bundle.sequenceNumber).toBe(stored?.sequence);
+      expect(bundle.refreshHint).toBe(300n);
       expect(bundle.x509Authorities.map(({ asn1 }) => Buffer.from(asn1))).toEqual(
         stored?.x509Authorities.map(({ certificate }) => Buffer.from(certificate)),
       );

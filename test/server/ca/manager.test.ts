@@ -122,7 +122,16 @@ describe("a life of three days", { timeout: 60_000 }, () => {
     expect(await published(deps)).toContain(ca.x509.active.value!.authorityId);
   });
 
-  test("the sequence of the bundle grows with each change only", async () => {
+  test("the bundle says how often to look at it, also one of before it was said (BDL-06, BDL-07)", async () => {
+    const { ca, deps } = await readyCa();
+    const hint = async (): Promise<number | undefined> => (await deps.store.bundles.get(TD))?.refreshHint;
+    expect(await hint()).toBe(300);
+    await deps.store.bundles.set({ ...(await deps.store.bundles.get(TD))!, refreshHint: 0 });
+    await ca.x509.prepare();
+    expect(await hint()).toBe(300);
+  });
+
+  test("the sequence of the bundle grows with each change only (BDL-04, BDL-05)", async () => {
     const { ca, deps } = await readyCa();
     await running(ca, deps.clock);
     const sequence = async (): Promise<bigint | undefined> => (await deps.store.bundles.get(TD))?.sequence;

@@ -107,6 +107,7 @@ describe("bundles", () => {
     expect(appended.x509Authorities).toEqual(full.x509Authorities);
     expect(appended.jwtAuthorities.map((item) => item.keyId)).toEqual(["j", "k"]);
     expect(appended.refreshHint).toBe(300);
+    expect((await store.bundles.append({ ...bundle(OTHER, "a"), refreshHint: 60 })).refreshHint).toBe(60);
   });
 
   test("delete: restrict, dissociate, delete", async () => {
