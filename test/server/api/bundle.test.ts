@@ -83,6 +83,18 @@ describe("the trust domain's bundle", () => {
   });
 });
 
+test("a JWT key under the ID of a WIT key is not taken into the bundle (WIT-22)", async () => {
+  const server = await startServer({ ca: { witKeyType: "ec-p256" } });
+  const keyId = server.ca.wit?.active.value?.authorityId ?? "";
+  const publicKey = spkiOf(await generateKey("ec-p256"));
+  const jwtAuthorities = [{ publicKey, keyId, expiresAt: 0n, tainted: false }];
+  const request = { x509Authorities: [], jwtAuthorities, witAuthorities: [], ...WHOLE };
+  const refused = await failure(call(server.admin, BundleService.appendBundle, request));
+  expect(refused.code).toBe(GrpcCode.INVALID_ARGUMENT);
+  expect(refused.details).toBe(`failed to append bundle: key ID ${JSON.stringify(keyId)} is that of a WIT authority`);
+  expect((await server.store.bundles.get(TD))?.jwtAuthorities).toHaveLength(1);
+});
+
 describe("bundles of other trust domains", () => {
   test("are created, changed, read and listed", async () => {
     const server = await startServer();
@@ -147,7 +159,7 @@ describe("bundles of other trust domains", () => {
     expect((await status({ trustDomain: "" }))?.code).toBe(GrpcCode.INVALID_ARGUMENT);
   });
 
-  test("go as the operator says, with the entries that need them", async () => {
+  test("go as the operator says, with the entries that need them (FED-26)", async () => {
     const server = await startServer();
     const other = parseTrustDomain("other.org");
     const remove = async (name: string, mode: number) => {
