@@ -64,7 +64,7 @@ describe("entries", () => {
     expect(log.lines).toHaveLength(1);
   });
 
-  test("a bad federated trust domain costs that, a bad hint the hint, a bad date the date", () => {
+  test("a bad federated trust domain costs that, a bad hint the hint, a bad date the date (API-34)", () => {
     const log = new RecordingLogger();
     const change = { federatesWith: ["No!", "partner.org"], hint: "x".repeat(2_000), createdAt: 2n ** 62n };
     const entry = toAuthorizedEntry({ ...base, ...change }, TD, log);
@@ -104,7 +104,7 @@ describe("bundles", () => {
     expect(log.lines).toHaveLength(4);
   });
 
-  test("of another trust domain, or too large, is refused", () => {
+  test("of another trust domain, or too large, is refused (BDL-01)", () => {
     const log = new RecordingLogger();
     const other = Bundle.fromPartial({ trustDomain: "other.org" });
     expect(() => toTrustBundle(other, TD, log)).toThrow(AgentError);

@@ -58,7 +58,7 @@ describe("a validator that remembers signatures", () => {
     await expect(judge(token)).rejects.toThrow(message);
   });
 
-  test("judges audience, time and authority of a known token each time", async () => {
+  test("judges audience, time and authority of a known token each time (BDL-10)", async () => {
     const token = makeToken(ec);
     expect(await judge(token)).toEqual({ spiffeId: SUBJECT, claims: goodClaims() });
     expect(validator.validate(token, validator.parse(token), expected)).not.toBeInstanceOf(Promise);

@@ -1,4 +1,4 @@
-/** Chains that must not be trusted, by name, with the check that must say so. */
+/** Chains that must not be trusted (X509-21), by name, with the check that must say so. */
 import { generateKeyPairSync } from "node:crypto";
 import { bitString, NULL, oid, sequence, unsigned } from "../../src/pki/der-writer.ts";
 import { Oid } from "../../src/pki/oid.ts";
@@ -113,6 +113,7 @@ export const REFUSED: Record<string, readonly [check: string, () => Case]> = {
       return [chain.slice(0, 1), chain.slice(0, 1)];
     },
   ],
+  // BDL-10, X509-29
   "no authorities": ["authorities", () => [three({})[0], []]],
   "empty chain": ["parse", () => [[], three({})[1]]],
   // algorithms

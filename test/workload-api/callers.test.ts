@@ -159,7 +159,7 @@ describe.each(WAYS)("followed by %s", (_name, credentials) => {
 });
 
 describe("selectors of real callers", () => {
-  test("this process: user, groups, path and digest", async () => {
+  test("this process: user, groups, path and digest, of which it said nothing itself (EP-11, EP-12)", async () => {
     await using api = await start();
     await using relay = await connected(api, "stay");
     const answer = relay.fetch(() => api.source.everybody.set(updateOf([])));

@@ -20,7 +20,7 @@ async function start() {
   return { server, pem, spiffe, say };
 }
 
-test("a bundle is set from standard input or a file, in either format, and listed", async () => {
+test("a bundle is set from standard input or a file, in either format, and listed (FED-05)", async () => {
   const { say, pem, spiffe } = await start();
   expect(await say("list")).toEqual({ status: 0, stdout: "", stderr: "" });
   expect(await say("count")).toEqual({ status: 0, stdout: "1 bundle\n", stderr: "" });

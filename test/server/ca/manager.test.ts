@@ -49,7 +49,7 @@ async function hours(clock: FakeClock, count: number): Promise<void> {
 }
 
 describe("the first run", () => {
-  test("makes, publishes and activates an authority before anything else", async () => {
+  test("makes, publishes and activates an authority before anything else (ID-17, ID-18, FED-01)", async () => {
     const { ca, deps } = await readyCa();
     const active = ca.x509.active.value;
     expect(active).toMatchObject({ slot: "A", issuedAt: deps.clock.now(), notAfter: deps.clock.now() + 24 * HOUR });
@@ -90,7 +90,7 @@ describe("the first run", () => {
 });
 
 describe("a life of three days", { timeout: 60_000 }, () => {
-  test("prepares at half life, activates at a sixth, and the bundle forgets a day after the end", async () => {
+  test("prepares at half life, activates at a sixth, and the bundle forgets a day after the end (FED-01, FED-02)", async () => {
     const { ca, deps } = await readyCa();
     const { clock } = deps;
     await running(ca, clock);
