@@ -105,7 +105,7 @@ describe("accepted tokens", () => {
     expect(valid).toEqual({ spiffeId: all.sub, claims: all });
   });
 
-  test("a foreign token by its own domain's bundle (API-29)", async () => {
+  test("a foreign token by its own domain's bundle (API-29, BDL-01)", async () => {
     const token = makeToken(foreign, { ...goodClaims(), sub: "spiffe://b.test/x" });
     expect((await validateJwtSvid(token, expected)).spiffeId).toBe("spiffe://b.test/x");
   });

@@ -96,6 +96,7 @@ export const REFUSED: Record<string, readonly [check: string, () => Case]> = {
   // 6.1.3 (a)(1)
   "bad signature of the leaf": ["signature", () => badSignature(0)],
   "bad signature of an intermediate": ["signature", () => badSignature(1)],
+  // X509-21
   "foreign root of the same name": [
     "signature",
     () => {

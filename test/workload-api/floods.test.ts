@@ -50,7 +50,7 @@ async function first(harness: ApiHarness): Promise<number> {
   return svids.length;
 }
 
-test("calls of one user are bounded, its connection then closed; that it ends makes room", async () => {
+test("calls of one user are bounded, its connection then closed; that it ends makes room (EP-14)", async () => {
   await using harness = await serving({ maxCallsPerUid: 5 });
   const patient = harness.client();
   const streams = Array.from({ length: 5 }, () => new Reader(patient.fetchX509Svid({}, header())));

@@ -23,7 +23,7 @@ async function start(update: WorkloadUpdate, options: Parameters<typeof ApiHarne
 const ids = (response: X509SVIDResponse): string[] => response.svids.map(({ spiffeId }) => spiffeId);
 
 describe("FetchX509SVID", () => {
-  test("encodes chain, key, bundles and hint as the standard says (API-14, API-15, API-21, FED-10)", async () => {
+  test("encodes chain, key, bundles and hint as the standard says (API-01, API-14, API-15, API-21, FED-10)", async () => {
     const key = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
     await using api = await start(
       updateOf([identityOf("web", { hint: "internal", key })], {

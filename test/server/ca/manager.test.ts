@@ -239,7 +239,7 @@ describe("a restart", () => {
     expect((await restart({ keys })).x509.active.value?.authorityId).not.toBe(before);
   });
 
-  test("of another trust domain is refused, and loses nothing", async () => {
+  test("of another trust domain is refused, and loses nothing (BDL-18)", async () => {
     const { deps, restart } = await onDisk();
     const before = await published(deps);
     const other = { ...deps.profile, trustDomain: parseTrustDomain("other.org") };
