@@ -280,8 +280,16 @@ describe("every method", () => {
     await api[Symbol.asyncDispose]();
   });
 
-  test("a disabled Workload API is UNIMPLEMENTED (API-01, EP-19)", async () => {
+  test("a disabled Workload API is UNIMPLEMENTED, whatever the profile (API-01, API-02, EP-19)", async () => {
     await using api = await start(updateOf([identityOf("a")]), { disableWorkloadApi: true });
-    expect(await api.svids().end()).toMatch(new RegExp(`^${Status.UNIMPLEMENTED} `));
+    const client = api.harness.client();
+    const streams = [
+      new Reader(client.fetchX509Svid({}, header())),
+      new Reader(client.fetchX509Bundles({}, header())),
+      new Reader(client.fetchJwtBundles({}, header())),
+      new Reader(client.fetchWitsvid({ spiffeId: "" }, header())),
+      new Reader(client.fetchWitBundles({}, header())),
+    ];
+    for (const stream of streams) expect(await stream.end()).toMatch(new RegExp(`^${Status.UNIMPLEMENTED} `));
   });
 });
