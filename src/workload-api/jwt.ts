@@ -6,6 +6,7 @@ import type { Method, Reply } from "../lib/rpc/transport.ts";
 import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
 import { JwtValidator } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import { parseSpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { AnswerCall, type Question } from "./answer-call.ts";
 import { guarded } from "./guard.ts";
@@ -64,25 +65,36 @@ function fetchQuestion(request: JWTSVIDRequest, source: IdentitySource<Connected
   return {
     // Entries say what a caller may have; their X509-SVIDs, which may still be on their way, say nothing of tokens.
     isAnswerable: isSynced,
-    answer(update, signal) {
-      const served = servedBy(update.entries, (entry) => entry);
-      const entries = spiffeId === "" ? served : served.filter((entry) => entry.spiffeId === spiffeId);
+    answer(update, signal, latest) {
+      const entries = servedEntries(update, spiffeId);
       if (entries.length === 0) return null;
       const tokens = entries.map((entry) => ({ entry, svid: source.fetchJwtSvid(entry, audience, signal) }));
       const ready = tokens.filter((token): token is EntryToken => !(token.svid instanceof Promise));
-      return ready.length === tokens.length ? encoder.svids(ready) : encodeLater(tokens, encoder);
+      if (ready.length === tokens.length) return encoder.svids(ready);
+      return encodeLater(tokens, encoder, () => servedEntries(latest(), spiffeId));
     },
   };
 }
 
+/** The caller's entries of this identity, or all of them. */
+function servedEntries({ entries }: WorkloadUpdate, spiffeId: string): readonly AuthorizedEntry[] {
+  const served = servedBy(entries, (entry) => entry);
+  return spiffeId === "" ? served : served.filter((entry) => entry.spiffeId === spiffeId);
+}
+
+/** Signing takes its time: what the caller may no longer have when the last token comes is left out. */
 async function encodeLater(
   tokens: readonly {
-    readonly entry: EntryToken["entry"];
+    readonly entry: AuthorizedEntry;
     readonly svid: EntryToken["svid"] | Promise<EntryToken["svid"]>;
   }[],
   encoder: JwtEncoder,
-): Promise<Reply> {
-  return encoder.svids(await Promise.all(tokens.map(async ({ entry, svid }) => ({ entry, svid: await svid }))));
+  latest: () => readonly AuthorizedEntry[],
+): Promise<Reply | null> {
+  const all = await Promise.all(tokens.map(async ({ entry, svid }) => ({ entry, svid: await svid })));
+  const served = new Map(latest().map(({ entryId, spiffeId }) => [entryId, spiffeId]));
+  const left = all.filter(({ entry, svid }) => served.get(entry.entryId) === svid.spiffeId);
+  return left.length === 0 ? null : encoder.svids(left);
 }
 
 /** A request's audience. Texts that are empty name nobody; servers leave them out as well. Throws `INVALID_ARGUMENT`. */

@@ -168,6 +168,25 @@ describe("FetchJWTSVID", () => {
     expect(await answer).toBe(`${Status.UNAVAILABLE} workload attestation failed`);
   });
 
+  test("a token that comes when its entry is gone is not given", async () => {
+    const [a, b] = [identityOf("a"), identityOf("b")];
+    await using api = await start(updateOf([a, b]));
+    const give: (() => void)[] = [];
+    api.source.token = ({ spiffeId }) =>
+      new Promise((resolve) => give.push(() => resolve(jwtOf(spiffeId, `token of ${spiffeId}`))));
+    const both = api.fetch(["db"]);
+    await until(() => give.length === 2);
+    api.source.everybody.set(updateOf([b]));
+    for (const one of give.splice(0)) one();
+    expect(await both).toMatchObject({ svids: [{ svid: "token of spiffe://example.org/b" }] });
+    const none = api.fetch(["db"]);
+    await until(() => give.length === 1);
+    const { entry } = b;
+    api.source.everybody.set(updateOf([], { entries: [{ ...entry, spiffeId: a.entry.spiffeId }] }));
+    give[0]?.();
+    expect(await none).toBe(`${Status.PERMISSION_DENIED} no identity issued`);
+  });
+
   test("two entries that share an identity keep their hints", async () => {
     const { entry } = identityOf("a", { hint: "one" });
     const shared = jwtOf(entry.spiffeId, "token");
