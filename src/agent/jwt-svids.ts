@@ -42,6 +42,8 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
 const RETRY = { initialMs: 500, maxMs: 5_000 };
 /** Calls of the server at a time; more wait in line. */
 const PARALLEL = 32;
+/** More than a bundle has; the oldest are forgotten first. */
+const MOST_WITHDRAWN = 2_000;
 
 /** Nothing is asked of the server before somebody asks here. */
 export class JwtSvids {
@@ -53,6 +55,8 @@ export class JwtSvids {
   /** Until when not to try again behind, in monotonic milliseconds; only of tokens that could not be replaced. */
   readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>();
   #knownKeys: ReadonlySet<string> = new Set();
+  /** Keys that were tainted or taken out of the bundle: tokens of theirs may still be on their way. */
+  readonly #withdrawn = new Set<string>();
   #single = 0;
   /** Set once there is a connection. */
   sign: SignJwt = () => Promise.reject(new AgentError("UNAVAILABLE", "the agent has not attested yet"));
@@ -89,12 +93,14 @@ export class JwtSvids {
   /** Forgets tokens whose key is tainted, or was in the bundle and is no more: verifiers will refuse them. */
   adoptBundle({ jwtAuthorities }: TrustBundle): void {
     const before = this.#knownKeys;
-    const keys = new Set(jwtAuthorities.filter(({ tainted }) => !tainted).map(({ keyId }) => keyId));
     const tainted = new Set(jwtAuthorities.filter((key) => key.tainted).map(({ keyId }) => keyId));
+    const keys = new Set(jwtAuthorities.map(({ keyId }) => keyId).filter((keyId) => !tainted.has(keyId)));
     this.#knownKeys = keys;
-    const dropped = this.#cache.drop(
-      ({ svid: { keyId } }) => tainted.has(keyId) || (before.has(keyId) && !keys.has(keyId)),
-    );
+    for (const keyId of [...before, ...tainted]) if (!keys.has(keyId)) this.#withdrawn.add(keyId);
+    for (const keyId of this.#withdrawn) {
+      if (keys.has(keyId) || this.#withdrawn.size > MOST_WITHDRAWN) this.#withdrawn.delete(keyId);
+    }
+    const dropped = this.#cache.drop(({ svid: { keyId } }) => this.#withdrawn.has(keyId));
     if (dropped > 0)
       this.#deps.log.info("JWT-SVIDs of a tainted or revoked authority were removed", { count: dropped });
   }
@@ -145,7 +151,8 @@ export class JwtSvids {
     signal.throwIfAborted();
     const { clock, random } = this.#deps;
     this.#resting.delete(key);
-    this.#cache.put(key, { svid, refreshAt: renewalTime(svid, clock.now(), () => random.unit()) });
+    if (!this.#withdrawn.has(svid.keyId))
+      this.#cache.put(key, { svid, refreshAt: renewalTime(svid, clock.now(), () => random.unit()) });
     return svid;
   }
 
