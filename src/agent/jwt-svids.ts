@@ -87,7 +87,7 @@ export class JwtSvids {
       if (now >= cached.refreshAt) this.#refresh(key, entry, audience);
       return cached.svid;
     }
-    return this.#flights.join(key, signal(), (flight) => this.#renew(key, entry, audience, flight));
+    return this.#flights.join(flightKey(key, entry), signal(), (flight) => this.#renew(key, entry, audience, flight));
   }
 
   /** Forgets tokens whose key is tainted, or was in the bundle and is no more: verifiers will refuse them. */
@@ -114,23 +114,24 @@ export class JwtSvids {
 
   #refresh(key: string, entry: AuthorizedEntry, audience: readonly string[]): void {
     const { clock } = this.#deps;
-    if (clock.monotonic() < (this.#resting.get(key)?.until ?? Number.NEGATIVE_INFINITY)) return;
-    this.#flights.behind(key, async (signal) => {
+    const ownKey = flightKey(key, entry);
+    if (clock.monotonic() < (this.#resting.get(ownKey)?.until ?? Number.NEGATIVE_INFINITY)) return;
+    this.#flights.behind(ownKey, async (signal) => {
       try {
         return await this.#renew(key, entry, audience, signal);
       } catch (error) {
-        this.#rest(key, entry, error);
+        this.#rest(ownKey, entry, error);
         throw error;
       }
     });
   }
 
   /** A token is still there, so nobody waits for the next try. */
-  #rest(key: string, { spiffeId }: AuthorizedEntry, error: unknown): void {
+  #rest(ownKey: string, { spiffeId }: AuthorizedEntry, error: unknown): void {
     const { clock, random, log } = this.#deps;
-    const failures = (this.#resting.get(key)?.failures ?? 0) + 1;
+    const failures = (this.#resting.get(ownKey)?.failures ?? 0) + 1;
     if (this.#resting.size >= this.#deps.maxSize) this.#resting.clear();
-    this.#resting.set(key, { failures, until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()) });
+    this.#resting.set(ownKey, { failures, until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()) });
     this.#lines.pass(spiffeId, (suppressed) =>
       log.warn("Could not renew a JWT-SVID; the one at hand is given", {
         spiffe_id: spiffeId,
@@ -150,7 +151,7 @@ export class JwtSvids {
     // What came after the agent stopped serving is not kept.
     signal.throwIfAborted();
     const { clock, random } = this.#deps;
-    this.#resting.delete(key);
+    this.#resting.delete(flightKey(key, entry));
     if (!this.#withdrawn.has(svid.keyId))
       this.#cache.put(key, { svid, refreshAt: renewalTime(svid, clock.now(), () => random.unit()) });
     return svid;
@@ -176,6 +177,11 @@ export class JwtSvids {
       }
     }
   }
+}
+
+/** Entries of one identity share its tokens, not the asking: the server may know one of them no more, and the other still. */
+function flightKey(key: string, { entryId }: AuthorizedEntry): string {
+  return `${entryId} ${key}`;
 }
 
 /** The caller may read the kind of failure, not the server's words. */

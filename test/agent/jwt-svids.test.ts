@@ -205,6 +205,30 @@ describe("signing", () => {
     expect(tokens[0]).toBe(tokens[2]);
   });
 
+  test("an entry that the server no longer has does not hold up another of the same identity", async () => {
+    const { clock, fetch, server, issue, asked } = await start();
+    const twin = { ...web, entryId: "twin" };
+    server.sign = async (entryId, audience) => {
+      if (entryId === "web") throw new AgentError("NOT_FOUND", "entry not found or not authorized");
+      return issue(twin, audience);
+    };
+    const gone = failure(fetch());
+    await turn();
+    const token = await fetch(["db"], twin);
+    expect(asked).toEqual(["web:db", "twin:db"]);
+    // What was had for one is good for the other.
+    expect(fetch(["db"])).toBe(token);
+    await clock.advance(31_000);
+    expect(await gone).toBe("UNAVAILABLE could not fetch JWT-SVID: not found");
+    // The same behind: one that cannot be renewed by the one entry is by the other.
+    await clock.advance((TTL_S / 2) * 1_000);
+    expect(fetch(["db"])).toBe(token);
+    await clock.advance(1_000);
+    expect(fetch(["db"], twin)).toBe(token);
+    await turn();
+    expect(fetch(["db"], twin)).not.toBe(token);
+  });
+
   test("one that leaves does not take it from the others; the last one does", async () => {
     const { fetch, server, issue } = await start();
     let answer: (signed: SignedJwt) => void = () => {};
