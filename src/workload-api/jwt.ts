@@ -35,6 +35,9 @@ export interface JwtOptions {
 /** All audiences of a token together, with a byte more for each; no verifier takes tokens of twice the length. */
 const MAX_AUDIENCE_BYTES = 16 * 1024;
 
+/** Their number: they are sorted and compared, and servers take far fewer. */
+const MAX_AUDIENCES = 256;
+
 /** `FetchJWTSVID`, `FetchJWTBundles` and `ValidateJWTSVID`. */
 export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, method: Method<ConnectedPeer>][] {
   const encoder = new JwtEncoder();
@@ -101,6 +104,9 @@ async function encodeLater(
 export function readAudience(given: readonly string[]): readonly string[] {
   const audience = given.filter((one) => one !== "");
   if (audience.length === 0) throw publicError("INVALID_ARGUMENT", "audience must be specified");
+  if (audience.length > MAX_AUDIENCES) {
+    throw publicError("INVALID_ARGUMENT", `too many audiences: ${MAX_AUDIENCES} at most`);
+  }
   const bytes = audience.reduce((sum, one) => sum + Buffer.byteLength(one) + 1, 0);
   if (bytes > MAX_AUDIENCE_BYTES) throw publicError("INVALID_ARGUMENT", "audience is too long");
   return audience;

@@ -92,7 +92,8 @@ describe("FetchJWTSVID", () => {
     [[], "", "audience must be specified"],
     [["", ""], "", "audience must be specified"],
     [["x".repeat(17_000)], "", "audience is too long"],
-    [Array.from({ length: 9_000 }, () => "x"), "", "audience is too long"],
+    [Array.from({ length: 9_000 }, () => "x"), "", "too many audiences: 256 at most"],
+    [Array.from({ length: 257 }, (_, i) => `a${i}`), "", "too many audiences: 256 at most"],
     [["db"], "web", 'invalid requested SPIFFE ID: scheme is missing or invalid: want "spiffe://"'],
     [["db"], "spiffe://example.org/a/", "invalid requested SPIFFE ID: path cannot have a trailing slash"],
   ])("arguments are judged before the caller is attested: %#", async (audience, spiffeId, message) => {
