@@ -288,6 +288,10 @@ describe("ValidateJWTSVID", () => {
       `${Status.INVALID_ARGUMENT} expected audience in ["é"] (audience=["db"])`,
     );
     expect(JSON.stringify(api.harness.log.lines)).not.toContain(svid.split(".")[1]);
+    expect(await api.validate(token(key, { aud: "what-is-in-it" }))).toContain("what-is-in-it");
+    expect(await api.validate(token({ ...key, keyId: "what-is-in-it" }))).toContain("what-is-in-it");
+    expect(api.harness.log.lines.map(({ fields }) => fields.error)).toContain("token is for another audience");
+    expect(JSON.stringify(api.harness.log.lines)).not.toContain("what-is-in-it");
   });
 
   test("a foreign token waits for the bundle that is on its way; one of ours does not", async () => {
