@@ -42,6 +42,8 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
 const RETRY = { initialMs: 500, maxMs: 5_000 };
 /** Calls of the server at a time; more wait in line. */
 const PARALLEL = 32;
+/** Tokens that are being signed or wait for it; each costs a few kilobytes. */
+const MOST_FLIGHTS = 8_192;
 /** More than a bundle has; the oldest are forgotten first. */
 const MOST_WITHDRAWN = 2_000;
 
@@ -64,7 +66,7 @@ export class JwtSvids {
   constructor(deps: JwtSvidsDeps) {
     this.#deps = deps;
     this.#cache = new JwtCache(deps.maxSize);
-    this.#flights = new Flights(deps.clock);
+    this.#flights = new Flights(deps.clock, MOST_FLIGHTS);
     this.#lines = new LogShare(deps.clock);
   }
 
@@ -78,7 +80,8 @@ export class JwtSvids {
     const { spiffeId } = entry;
     if (entry.jwtSvidIncludeJti) {
       // Each of these is one of its kind: never kept, never shared.
-      return this.#flights.join(`jti ${this.#single++}`, signal(), (flight) => this.#sign(entry, audience, flight));
+      const key = `jti ${this.#single++}`;
+      return this.#flights.join(key, spiffeId, signal(), (flight) => this.#sign(entry, audience, flight));
     }
     const key = jwtKey(spiffeId, audience);
     const now = this.#deps.clock.now();
@@ -87,7 +90,9 @@ export class JwtSvids {
       if (now >= cached.refreshAt) this.#refresh(key, entry, audience);
       return cached.svid;
     }
-    return this.#flights.join(flightKey(key, entry), signal(), (flight) => this.#renew(key, entry, audience, flight));
+    return this.#flights.join(flightKey(key, entry), spiffeId, signal(), (flight) =>
+      this.#renew(key, entry, audience, flight),
+    );
   }
 
   /** Forgets tokens whose key is tainted, or was in the bundle and is no more: verifiers will refuse them. */
@@ -116,7 +121,7 @@ export class JwtSvids {
     const { clock } = this.#deps;
     const ownKey = flightKey(key, entry);
     if (clock.monotonic() < (this.#resting.get(ownKey)?.until ?? Number.NEGATIVE_INFINITY)) return;
-    this.#flights.behind(ownKey, async (signal) => {
+    this.#flights.behind(ownKey, entry.spiffeId, async (signal) => {
       try {
         return await this.#renew(key, entry, audience, signal);
       } catch (error) {
@@ -131,7 +136,10 @@ export class JwtSvids {
     const { clock, random, log } = this.#deps;
     const failures = (this.#resting.get(ownKey)?.failures ?? 0) + 1;
     if (this.#resting.size >= this.#deps.maxSize) this.#resting.clear();
-    this.#resting.set(ownKey, { failures, until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()) });
+    this.#resting.set(ownKey, {
+      failures,
+      until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()),
+    });
     this.#lines.pass(spiffeId, (suppressed) =>
       log.warn("Could not renew a JWT-SVID; the one at hand is given", {
         spiffe_id: spiffeId,
@@ -161,7 +169,8 @@ export class JwtSvids {
     const { clock, random } = this.#deps;
     for (let failures = 1; ; failures++) {
       try {
-        const signed = await this.#slots.use(() => this.sign(entry.entryId, audience, signal), signal);
+        const ask = (): Promise<SignedJwt> => this.sign(entry.entryId, audience, signal);
+        const signed = await this.#slots.use(ask, signal, entry.spiffeId);
         signal.throwIfAborted();
         return acceptIssuedJwt(signed, { entry, audience, now: clock.now() });
       } catch (error) {
