@@ -9,7 +9,8 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import { parseSpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { AnswerCall, type Question } from "./answer-call.ts";
-import { guarded } from "./guard.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import { endIfRefused, guarded, type WorkloadCall } from "./guard.ts";
 import { type EntryToken, encodeClaims, JwtEncoder } from "./jwt-encoder.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
@@ -22,6 +23,7 @@ export interface JwtDeps {
   readonly host: StreamHost;
   readonly source: IdentitySource<ConnectedPeer>;
   readonly clock: Clock;
+  readonly turns: Pick<FairTurns, "run">;
 }
 
 /** How the JWT methods behave. */
@@ -34,7 +36,8 @@ export interface JwtOptions {
 
 /** All audiences of a token together, with a byte more for each; no verifier takes tokens of twice the length. */
 const MAX_AUDIENCE_BYTES = 16 * 1024;
-
+/** Tokens are shorter than this, nearly all. */
+const LONG_REQUEST = 4 * 1024;
 /** Their number: they are sorted and compared, and servers take far fewer. */
 const MAX_AUDIENCES = 256;
 
@@ -45,19 +48,43 @@ export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, m
   const bundles: Encoder = (update) =>
     options.allowUnauthenticatedVerifiers || hasIdentity(update) ? encoder.bundles(update) : null;
   return [
-    ["FetchJWTSVID", answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))],
+    [
+      "FetchJWTSVID",
+      guarded(answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))),
+    ],
     ["FetchJWTBundles", streaming(deps.host, JWTBundlesRequest, bundles)],
     [
       "ValidateJWTSVID",
-      answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, judging, options)),
+      inTurn(
+        deps.turns,
+        answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, judging, options)),
+      ),
     ],
   ];
 }
 
+type Run = (call: WorkloadCall, request: Uint8Array) => void;
+
 /** What `ask` throws ends the call before its caller is attested. */
-function answering<T>(host: StreamHost, codec: MessageCodec<T>, ask: (request: T) => Question): Method<ConnectedPeer> {
+function answering<T>(host: StreamHost, codec: MessageCodec<T>, ask: (request: T) => Question): Run {
+  return (call, request) => new AnswerCall(host, call, ask(decodeRequest(codec, request))).start();
+}
+
+/** Reading a long request takes much longer than a call does else, and comes before the caller is attested. */
+function inTurn(turns: JwtDeps["turns"], run: Run): Method<ConnectedPeer> {
   return guarded((call, request) => {
-    new AnswerCall(host, call, ask(decodeRequest(codec, request))).start();
+    if (request.length <= LONG_REQUEST) {
+      run(call, request);
+      return;
+    }
+    let waiting: Uint8Array | undefined = request;
+    call.onCancel = () => {
+      waiting = undefined;
+    };
+    turns.run(call.peer.uid, () => {
+      const taken = waiting;
+      if (taken !== undefined) endIfRefused(call, () => run(call, taken));
+    });
   });
 }
 

@@ -5,11 +5,14 @@ import {
   type JWTSVIDResponse,
   type SpiffeWorkloadAPIClient,
   SpiffeWorkloadAPIService,
+  ValidateJWTSVIDRequest,
   type ValidateJWTSVIDResponse,
 } from "../../src/gen/workload/workload.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { publicError } from "../../src/lib/errors.ts";
 import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { JwtSvid } from "../../src/spiffe/svid.ts";
+import { jwtMethods } from "../../src/workload-api/jwt.ts";
 import type { WorkloadUpdate } from "../../src/workload-api/ports.ts";
 import { until } from "../lib/rpc/harness.ts";
 import { goodClaims, jwtBundle, makeKey, makeToken, type SigningKey } from "../pki/jwt-tokens.ts";
@@ -311,6 +314,35 @@ describe("ValidateJWTSVID", () => {
     await using api = await start(update);
     expect(await api.validate(svid, audience)).toBe(`${Status.INVALID_ARGUMENT} ${message}`);
     expect(api.source.peers).toEqual([]);
+  });
+
+  test("long tokens wait for their user's turn to be read, short ones do not; who has left by then costs nothing", () => {
+    const turns: (() => void)[] = [];
+    const joined: unknown[] = [];
+    const host = { open: new Set(), attestations: { join: (peer: unknown) => joined.push(peer) } };
+    const run = (_uid: number, work: () => void): unknown => turns.push(work);
+    const methods = jwtMethods({ host, source: new FakeSource(), clock: systemClock, turns: { run } } as never, {
+      allowUnauthenticatedVerifiers: false,
+      allowedForeignClaims: new Set(),
+    });
+    const method = new Map(methods).get("ValidateJWTSVID");
+    if (method?.kind !== "single") throw new Error("no such method");
+    const validate = (svid: string) => {
+      const ended: string[] = [];
+      const end = (_code: number, message: string): unknown => ended.push(message);
+      const call = { peer: { uid: 7 }, meta: () => "true", end, onCancel: null as (() => void) | null };
+      method.run(call as never, ValidateJWTSVIDRequest.encode({ svid, audience: "db" }).finish());
+      return { call, ended };
+    };
+    const long = token(key, { padding: "x".repeat(4_000) });
+    validate(token(key));
+    expect([joined.length, turns.length]).toEqual([1, 0]);
+    const [, left, malformed] = [validate(long), validate(long), validate(`${long}x`)];
+    expect([joined.length, turns.length, malformed.ended]).toEqual([1, 3, []]);
+    left.call.onCancel?.();
+    for (const turn of turns) turn();
+    expect(joined).toHaveLength(2);
+    expect(malformed.ended).toEqual(["unable to parse JWT token: signature is not base64url"]);
   });
 
   test("a token of 1 MB never gets as far", async () => {
