@@ -6,14 +6,14 @@ import {
   SubscribeToX509BundlesRequest,
   SubscribeToX509SVIDsRequest,
 } from "../gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
-import { publicError } from "../lib/errors.ts";
+import { type AgentError, publicError } from "../lib/errors.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import { type MessageCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import { readAudience } from "../workload-api/jwt.ts";
 import type { ConnectedPeer } from "../workload-api/peer.ts";
-import type { IdentitySource } from "../workload-api/ports.ts";
+import type { IdentitySource, WorkloadUpdate } from "../workload-api/ports.ts";
 import { Delegate, untilSynced } from "./caller.ts";
 import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, jwtMessage } from "./delegated-encoder.ts";
 import type { AdminSource, HeldBundles } from "./ports.ts";
@@ -141,15 +141,28 @@ async function fetchJwtSvids(
   using subject = await Subject.of(request, deps.attestProcess, signal);
   const cell = deps.identities.subscribe(subject.selectors);
   await untilSynced(cell, signal);
-  const entries = cell.value.entries.filter(isDelegable);
-  if (entries.length === 0) throw publicError("PERMISSION_DENIED", "no identity issued");
-  const svids = await Promise.all(
-    entries.map(async (entry) => jwtMessage(entry, await deps.identities.fetchJwtSvid(entry, audience, () => signal))),
+  const entries = delegableEntries(cell.value);
+  const tokens = await Promise.all(
+    entries.map(async (entry) => ({ entry, svid: await deps.identities.fetchJwtSvid(entry, audience, () => signal) })),
   );
   // Signing takes its time.
   delegate.check();
   subject.check();
-  return { svids };
+  const left = new Map(delegableEntries(cell.value).map(({ entryId, spiffeId }) => [entryId, spiffeId]));
+  const svids = tokens.filter(({ entry, svid }) => left.get(entry.entryId) === svid.spiffeId);
+  if (svids.length === 0) throw noIdentity();
+  return { svids: svids.map(({ entry, svid }) => jwtMessage(entry, svid)) };
+}
+
+/** Throws `PERMISSION_DENIED` when there are none. */
+function delegableEntries(update: WorkloadUpdate): readonly AuthorizedEntry[] {
+  const entries = update.entries.filter(isDelegable);
+  if (entries.length === 0) throw noIdentity();
+  return entries;
+}
+
+function noIdentity(): AgentError {
+  return publicError("PERMISSION_DENIED", "no identity issued");
 }
 
 /** A stream goes with its caller, also where the connection lives on in another process. */

@@ -34,26 +34,39 @@ export interface UpdateContext {
 
 /**
  * The update of callers that match exactly `entries`, which are sorted by entry ID. An entry whose definition changed
- * is served as before until its new SVID is there, so that callers see one change and not two.
+ * is served as before until its new SVID is there, so that callers see one change and not two; unless it takes something
+ * away, which must not wait for a signature.
  */
 export function buildUpdate(entries: readonly EntryState[], context: UpdateContext): WorkloadUpdate {
   const identities: WorkloadIdentity[] = [];
   const federatedBundles = new Map<TrustDomain, TrustBundle>();
-  for (const { issued } of entries) {
+  for (const state of entries) {
+    const { issued } = state;
     if (issued === undefined || isExpired(issued.svid, context.now)) continue;
-    identities.push({ entry: issued.entry, svid: issued.svid });
-    for (const trustDomain of issued.entry.federatesWith) {
+    const entry = servedEntry(state);
+    identities.push({ entry, svid: issued.svid });
+    for (const trustDomain of entry.federatesWith) {
       const bundle = context.federatedBundles.get(trustDomain);
       if (bundle !== undefined) federatedBundles.set(trustDomain, bundle);
     }
   }
   return {
-    entries: entries.map(({ entry, issued }) => issued?.entry ?? entry),
+    entries: entries.map(servedEntry),
     identities,
     pending: isPending(entries, identities.length, context),
     bundle: context.bundle,
     federatedBundles,
   };
+}
+
+/** The definition that callers are served by. */
+function servedEntry({ entry, issued }: EntryState): AuthorizedEntry {
+  if (issued === undefined || issued.entry === entry) return entry;
+  const before = issued.entry;
+  const takesAway =
+    before.jwtSvidIncludeJti !== entry.jwtSvidIncludeJti ||
+    before.federatesWith.some((trustDomain) => !entry.federatesWith.includes(trustDomain));
+  return takesAway ? entry : before;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Validates JWT-SVIDs (JWT-SVID 4, RFC 7519 7.2): the rules of SPIFFE around the signature check of `jose`. */
 import type { KeyObject } from "node:crypto";
 import { compactVerify, errors } from "jose";
-import { type AgentError, publicError } from "../lib/errors.ts";
+import { AgentError, publicError } from "../lib/errors.ts";
 import type { KeyAuthority, TrustBundle } from "../spiffe/bundle.ts";
 import { type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { type JwtAlgorithm, type ParsedJwt, parseJwtSvid } from "./jwt-parse.ts";
@@ -126,7 +126,10 @@ function findAuthority({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["
   const authority = bundle.jwtAuthorities.find((candidate) => candidate.keyId === keyId);
   if (authority === undefined) {
     const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
-    throw refused(`public key ${name} not found in trust domain "${trustDomain}"`);
+    throw quoting(
+      `public key not found in trust domain "${trustDomain}"`,
+      `public key ${name} not found in trust domain "${trustDomain}"`,
+    );
   }
   return authority;
 }
@@ -165,7 +168,10 @@ function checkAudience({ audience }: ParsedJwt, expected: string): void {
       .join(" ")
       .slice(0, MOST_QUOTED)
       .toWellFormed()}]`;
-  throw refused(`expected audience in ${quoted([expected])} (audience=${quoted(audience)})`);
+  throw quoting(
+    "token is for another audience",
+    `expected audience in ${quoted([expected])} (audience=${quoted(audience)})`,
+  );
 }
 
 /** JWT-SVID 3.3; RFC 7519 4.1.4 to 4.1.6. */
@@ -177,4 +183,9 @@ function checkTimes({ expiresAt, notBefore, issuedAt }: ParsedJwt, now: number):
 
 function refused(message: string): AgentError {
   return publicError("INVALID_ARGUMENT", message);
+}
+
+/** A refusal that quotes the token: to the caller, who has it, and not to the log. */
+function quoting(message: string, publicMessage: string): AgentError {
+  return new AgentError("INVALID_ARGUMENT", message, { publicMessage });
 }

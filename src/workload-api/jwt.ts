@@ -6,9 +6,11 @@ import type { Method, Reply } from "../lib/rpc/transport.ts";
 import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
 import { JwtValidator } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import { parseSpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { AnswerCall, type Question } from "./answer-call.ts";
-import { guarded } from "./guard.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import { endIfRefused, guarded, type WorkloadCall } from "./guard.ts";
 import { type EntryToken, encodeClaims, JwtEncoder } from "./jwt-encoder.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
@@ -21,6 +23,7 @@ export interface JwtDeps {
   readonly host: StreamHost;
   readonly source: IdentitySource<ConnectedPeer>;
   readonly clock: Clock;
+  readonly turns: Pick<FairTurns, "run">;
 }
 
 /** How the JWT methods behave. */
@@ -33,6 +36,10 @@ export interface JwtOptions {
 
 /** All audiences of a token together, with a byte more for each; no verifier takes tokens of twice the length. */
 const MAX_AUDIENCE_BYTES = 16 * 1024;
+/** Tokens are shorter than this, nearly all. */
+const LONG_REQUEST = 4 * 1024;
+/** Their number: they are sorted and compared, and servers take far fewer. */
+const MAX_AUDIENCES = 256;
 
 /** `FetchJWTSVID`, `FetchJWTBundles` and `ValidateJWTSVID`. */
 export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, method: Method<ConnectedPeer>][] {
@@ -41,19 +48,43 @@ export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, m
   const bundles: Encoder = (update) =>
     options.allowUnauthenticatedVerifiers || hasIdentity(update) ? encoder.bundles(update) : null;
   return [
-    ["FetchJWTSVID", answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))],
+    [
+      "FetchJWTSVID",
+      guarded(answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))),
+    ],
     ["FetchJWTBundles", streaming(deps.host, JWTBundlesRequest, bundles)],
     [
       "ValidateJWTSVID",
-      answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, judging, options)),
+      inTurn(
+        deps.turns,
+        answering(deps.host, ValidateJWTSVIDRequest, (request) => validation(request, judging, options)),
+      ),
     ],
   ];
 }
 
+type Run = (call: WorkloadCall, request: Uint8Array) => void;
+
 /** What `ask` throws ends the call before its caller is attested. */
-function answering<T>(host: StreamHost, codec: MessageCodec<T>, ask: (request: T) => Question): Method<ConnectedPeer> {
+function answering<T>(host: StreamHost, codec: MessageCodec<T>, ask: (request: T) => Question): Run {
+  return (call, request) => new AnswerCall(host, call, ask(decodeRequest(codec, request))).start();
+}
+
+/** Reading a long request takes much longer than a call does else, and comes before the caller is attested. */
+function inTurn(turns: JwtDeps["turns"], run: Run): Method<ConnectedPeer> {
   return guarded((call, request) => {
-    new AnswerCall(host, call, ask(decodeRequest(codec, request))).start();
+    if (request.length <= LONG_REQUEST) {
+      run(call, request);
+      return;
+    }
+    let waiting: Uint8Array | undefined = request;
+    call.onCancel = () => {
+      waiting = undefined;
+    };
+    turns.run(call.peer.uid, () => {
+      const taken = waiting;
+      if (taken !== undefined) endIfRefused(call, () => run(call, taken));
+    });
   });
 }
 
@@ -64,31 +95,45 @@ function fetchQuestion(request: JWTSVIDRequest, source: IdentitySource<Connected
   return {
     // Entries say what a caller may have; their X509-SVIDs, which may still be on their way, say nothing of tokens.
     isAnswerable: isSynced,
-    answer(update, signal) {
-      const served = servedBy(update.entries, (entry) => entry);
-      const entries = spiffeId === "" ? served : served.filter((entry) => entry.spiffeId === spiffeId);
+    answer(update, signal, latest) {
+      const entries = servedEntries(update, spiffeId);
       if (entries.length === 0) return null;
       const tokens = entries.map((entry) => ({ entry, svid: source.fetchJwtSvid(entry, audience, signal) }));
       const ready = tokens.filter((token): token is EntryToken => !(token.svid instanceof Promise));
-      return ready.length === tokens.length ? encoder.svids(ready) : encodeLater(tokens, encoder);
+      if (ready.length === tokens.length) return encoder.svids(ready);
+      return encodeLater(tokens, encoder, () => servedEntries(latest(), spiffeId));
     },
   };
 }
 
+/** The caller's entries of this identity, or all of them. */
+function servedEntries({ entries }: WorkloadUpdate, spiffeId: string): readonly AuthorizedEntry[] {
+  const served = servedBy(entries, (entry) => entry);
+  return spiffeId === "" ? served : served.filter((entry) => entry.spiffeId === spiffeId);
+}
+
+/** Signing takes its time: what the caller may no longer have when the last token comes is left out. */
 async function encodeLater(
   tokens: readonly {
-    readonly entry: EntryToken["entry"];
+    readonly entry: AuthorizedEntry;
     readonly svid: EntryToken["svid"] | Promise<EntryToken["svid"]>;
   }[],
   encoder: JwtEncoder,
-): Promise<Reply> {
-  return encoder.svids(await Promise.all(tokens.map(async ({ entry, svid }) => ({ entry, svid: await svid }))));
+  latest: () => readonly AuthorizedEntry[],
+): Promise<Reply | null> {
+  const all = await Promise.all(tokens.map(async ({ entry, svid }) => ({ entry, svid: await svid })));
+  const served = new Map(latest().map(({ entryId, spiffeId }) => [entryId, spiffeId]));
+  const left = all.filter(({ entry, svid }) => served.get(entry.entryId) === svid.spiffeId);
+  return left.length === 0 ? null : encoder.svids(left);
 }
 
 /** A request's audience. Texts that are empty name nobody; servers leave them out as well. Throws `INVALID_ARGUMENT`. */
 export function readAudience(given: readonly string[]): readonly string[] {
   const audience = given.filter((one) => one !== "");
   if (audience.length === 0) throw publicError("INVALID_ARGUMENT", "audience must be specified");
+  if (audience.length > MAX_AUDIENCES) {
+    throw publicError("INVALID_ARGUMENT", `too many audiences: ${MAX_AUDIENCES} at most`);
+  }
   const bytes = audience.reduce((sum, one) => sum + Buffer.byteLength(one) + 1, 0);
   if (bytes > MAX_AUDIENCE_BYTES) throw publicError("INVALID_ARGUMENT", "audience is too long");
   return audience;

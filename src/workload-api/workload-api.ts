@@ -197,7 +197,7 @@ function methodTable(
       : [
           ...x509Methods(streams, { allowUnauthenticatedVerifiers }),
           ...jwtMethods(
-            { host: streams, source: deps.source, clock: deps.clock },
+            { host: streams, source: deps.source, clock: deps.clock, turns },
             { allowUnauthenticatedVerifiers, allowedForeignClaims: new Set(options.allowedForeignJwtClaims) },
           ),
           ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),

@@ -216,6 +216,21 @@ describe("FetchJWTSVIDs", () => {
     expect(await fetchJwt(harness, { audience: [""], selectors: WEB })).toBe("3 audience must be specified");
   });
 
+  test("an entry that is gone, or not to be handed on, when its token comes gives none", async () => {
+    const agent = new FakeAgent();
+    agent.cell("unix:uid:7").set(updateOf(["one", "two", "three"].map((id) => identityOf(id))));
+    const { token } = agent;
+    agent.token = async (...args) => {
+      agent.cell("unix:uid:7").set(updateOf([as("one", { admin: true }), identityOf("three")]));
+      return token(...args);
+    };
+    await using harness = await AdminHarness.open(agent);
+    const answer = await fetchJwt(harness, { audience: ["a"], selectors: WEB });
+    expect(answer).toMatchObject({ svids: [{ id: { path: "/three" } }] });
+    agent.cell("unix:uid:7").set(updateOf([identityOf("two")]));
+    expect(await fetchJwt(harness, { audience: ["a"], selectors: WEB })).toBe("7 no identity issued");
+  });
+
   test("a delegate that is none any more when the token comes gets none", async () => {
     const agent = new FakeAgent();
     agent.cell("unix:uid:7").set(updateOf([identityOf("web")]));

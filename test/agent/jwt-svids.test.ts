@@ -147,6 +147,38 @@ describe("the cache", () => {
     expect(jwts.size).toBe(0);
   });
 
+  test("a token that was on its way while its key was tainted or revoked is not kept", async () => {
+    const { clock, fetch, jwts, server, issue, asked } = await start();
+    jwts.adoptBundle(jwtBundle("example.org", key, other));
+    const first = await fetch();
+    await clock.advance((TTL_S / 2) * 1_000 + 1_000);
+    let answer: (signed: SignedJwt) => void = () => {};
+    server.sign = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    expect(fetch()).toBe(first);
+    const waiting = fetch(["api"]);
+    await turn();
+    const half = { ...jwtBundle("example.org", other) };
+    jwts.adoptBundle({ ...half, jwtAuthorities: [{ ...key.authority, tainted: true }, ...half.jwtAuthorities] });
+    expect(jwts.size).toBe(0);
+    answer(issue(web, ["api"]));
+    await waiting;
+    jwts.adoptBundle(jwtBundle("example.org", other));
+    server.sign = async (_entryId, audience) => issue(web, audience, TTL_S, other);
+    expect(await fetch(["api"])).toMatchObject({ keyId: "kid-2" });
+    expect(jwts.size).toBe(1);
+    const calls = asked.length;
+    expect(fetch(["api"])).not.toBeInstanceOf(Promise);
+    expect(asked).toHaveLength(calls);
+    // Back again, for example after a restored backup: as good as any.
+    jwts.adoptBundle(jwtBundle("example.org", key, other));
+    server.sign = async (_entryId, audience) => issue(web, audience);
+    await fetch(["back"]);
+    expect(jwts.size).toBe(2);
+  });
+
   test("a ban clears it, and nothing that was on its way is given or kept", async () => {
     const { fetch, jwts, server, issue } = await start();
     await fetch();
@@ -171,6 +203,30 @@ describe("signing", () => {
     const tokens = await Promise.all([fetch(["x", "y"]), fetch(["y", "x"]), fetch(["x", "y"]), fetch(["z"])]);
     expect(asked).toEqual(["web:x,y", "web:z"]);
     expect(tokens[0]).toBe(tokens[2]);
+  });
+
+  test("an entry that the server no longer has does not hold up another of the same identity", async () => {
+    const { clock, fetch, server, issue, asked } = await start();
+    const twin = { ...web, entryId: "twin" };
+    server.sign = async (entryId, audience) => {
+      if (entryId === "web") throw new AgentError("NOT_FOUND", "entry not found or not authorized");
+      return issue(twin, audience);
+    };
+    const gone = failure(fetch());
+    await turn();
+    const token = await fetch(["db"], twin);
+    expect(asked).toEqual(["web:db", "twin:db"]);
+    // What was had for one is good for the other.
+    expect(fetch(["db"])).toBe(token);
+    await clock.advance(31_000);
+    expect(await gone).toBe("UNAVAILABLE could not fetch JWT-SVID: not found");
+    // The same behind: one that cannot be renewed by the one entry is by the other.
+    await clock.advance((TTL_S / 2) * 1_000);
+    expect(fetch(["db"])).toBe(token);
+    await clock.advance(1_000);
+    expect(fetch(["db"], twin)).toBe(token);
+    await turn();
+    expect(fetch(["db"], twin)).not.toBe(token);
   });
 
   test("one that leaves does not take it from the others; the last one does", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SvidCache } from "../../src/agent/svid-cache.ts";
 import { emptyBundle } from "../../src/spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
 import { makeSpiffeId, parseTrustDomain } from "../../src/spiffe/id.ts";
 import { parseSelector } from "../../src/spiffe/selector.ts";
 import type { WorkloadUpdate } from "../../src/workload-api/ports.ts";
@@ -133,6 +134,29 @@ describe("telling", () => {
     cache.put([issued(changed, later)]);
     expect(one.told).toEqual(["a"]);
     expect(cell("unix:uid:1").value.identities[0]?.entry.hint).toBe("new");
+  });
+
+  test("but what takes something away from its callers holds at once", () => {
+    const { cache, later, cell, follow } = setup();
+    const friends = [parseTrustDomain("friend.test"), PARTNER];
+    const old = authorized("a", ["unix:uid:1"], { federatesWith: friends });
+    const other = authorized("b", ["unix:uid:2"], { federatesWith: friends });
+    const federatedBundles = new Map(friends.map((one) => [one, bundle(7, one)]));
+    cache.applySync(update([old, other], { federatedBundles }));
+    cache.put([issued(old, later), issued(other, later)]);
+    const one = follow("unix:uid:1");
+    const changes: Partial<AuthorizedEntry>[] = [{ federatesWith: [PARTNER] }, { jwtSvidIncludeJti: true }];
+    for (const [index, change] of changes.entries()) {
+      const changed = { ...old, ...change, revision: BigInt(index + 1) };
+      cache.applySync(update([changed, other], { federatedBundles }));
+      const { entries, identities, federatedBundles: left } = cell("unix:uid:1").value;
+      expect([...left.keys()]).toEqual(changed.federatesWith);
+      expect(entries).toMatchObject([change]);
+      expect(identities).toMatchObject([{ entry: change }]);
+    }
+    expect(one.told).toEqual(["a", "a"]);
+    cache.applySync(update([{ ...old, revision: 9n }, other], { federatedBundles }));
+    expect(one.told).toEqual(["a", "a", "a"]);
   });
 
   test("but another SPIFFE ID takes the old one away at once", () => {

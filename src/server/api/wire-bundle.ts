@@ -53,11 +53,16 @@ export function x509AuthoritiesFromMessage(authorities: readonly X509Certificate
   );
 }
 
-/** Reads JWT authorities. Throws `INVALID_ARGUMENT`. */
+/** Reads JWT authorities. Throws `INVALID_ARGUMENT`, also for two keys under one ID: which of them is meant would be a guess. */
 export function jwtAuthoritiesFromMessage(keys: readonly JWTKey[]): KeyAuthority[] {
+  const known = new Map<string, Uint8Array>();
   return keys.map(({ publicKey, keyId, expiresAt }) => {
     if (keyId === "") throw publicError("INVALID_ARGUMENT", "missing key ID");
     checkPublicKey(publicKey);
+    if (Buffer.compare(known.get(keyId) ?? publicKey, publicKey) !== 0) {
+      throw publicError("INVALID_ARGUMENT", `two keys with the ID ${JSON.stringify(keyId.slice(0, 100))}`);
+    }
+    known.set(keyId, publicKey);
     return {
       keyId,
       publicKey: new Uint8Array(publicKey),

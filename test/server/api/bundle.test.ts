@@ -80,6 +80,15 @@ describe("the trust domain's bundle", () => {
     const key = { publicKey: Buffer.from("?"), keyId: "k", expiresAt: 0n, tainted: false };
     expect(await refused({ jwtAuthorities: [key] })).toContain("failed to convert JWT authority: malformed public key");
     expect(await refused({ jwtAuthorities: [{ ...key, publicKey, keyId: "" }] })).toContain("missing key ID");
+    const twin = { ...key, publicKey: spkiOf(await generateKey("ec-p256")) };
+    // Readers would have to guess which of the two is meant (JWT-14).
+    expect(await refused({ jwtAuthorities: [{ ...key, publicKey }, twin] })).toContain('two keys with the ID "k"');
+    const same = { ...empty, jwtAuthorities: [1, 2].map(() => ({ ...key, publicKey })) };
+    expect((await call(server.admin, BundleService.appendBundle, same)).jwtAuthorities).toHaveLength(2);
+    expect((await set(server, await foreign({ jwtAuthorities: [{ ...key, publicKey }, twin] })))?.status).toEqual({
+      code: GrpcCode.INVALID_ARGUMENT,
+      message: 'failed to convert bundle: unable to parse JWT authority: two keys with the ID "k"',
+    });
   });
 });
 
