@@ -72,7 +72,7 @@ export class AdminApi {
     );
     this.#transport = new GrpcJsTransport(
       {
-        methods: methodTable({ ...deps, log }, options),
+        methods: methodTable({ ...deps, log }, turns, options),
         onConnect: gate.onConnect,
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
@@ -113,8 +113,12 @@ export class AdminApi {
   }
 }
 
-function methodTable(deps: AdminApiDeps, { delegates, version }: AdminApiOptions): MethodTable<ConnectedPeer> {
-  const { log } = deps;
+function methodTable(
+  deps: AdminApiDeps,
+  turns: FairTurns,
+  { delegates, version }: AdminApiOptions,
+): MethodTable<ConnectedPeer> {
+  const { clock, log } = deps;
   const lines = new LogShare<string>(deps.clock);
   const options: TypedOptions = {
     onError: (error, method) =>
@@ -125,7 +129,7 @@ function methodTable(deps: AdminApiDeps, { delegates, version }: AdminApiOptions
     ...loggerMethods<ConnectedPeer>(deps, options),
     ...delegatedIdentityMethods({ ...deps, delegates: new Set(delegates) }, options),
     ...statusMethods<ConnectedPeer>({ ...deps, version }, options),
-    ...reflectionMethods<ConnectedPeer>(SERVICES, adminFileDescriptors, options),
+    ...reflectionMethods<ConnectedPeer>({ clock, turns }, SERVICES, adminFileDescriptors, options),
   ];
   const gate = new CallGate(log, { maxCalls: MAX_CALLS, maxCallsPerUid: MAX_CALLS });
   return new Map(methods.map(([path, method]) => [path, gate.guard(method)]));
