@@ -4,7 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import { AgentError, errorText, publicError } from "../lib/errors.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import { type TypedOptions, unary } from "../lib/rpc/typed.ts";
-import { type Certificate, spiffeIdOf } from "../pki/certificate.ts";
+import { type Certificate, ownSpiffeId } from "../pki/certificate.ts";
 import { validateX509Svid } from "../pki/validate.ts";
 import type { AdminSource, AgentFacts } from "./ports.ts";
 import { idMessage, seconds } from "./wire.ts";
@@ -69,8 +69,9 @@ function verifiedPath({ svid, bundle, trustDomain }: AgentFacts, now: number): r
 }
 
 function certMessage(certificate: Certificate): GetInfoResponse_Cert {
+  const id = ownSpiffeId(certificate);
   return {
-    id: certificate.uriSans.length === 1 ? idMessage(spiffeIdOf(certificate)) : undefined,
+    id: id && idMessage(id),
     expiresAt: seconds(certificate.notAfter),
     subject: certificate.subject.text,
   };

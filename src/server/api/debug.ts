@@ -4,11 +4,10 @@ import {
   type GetInfoResponse,
   type GetInfoResponse_Cert,
 } from "../../gen/spire/api/server/debug/v1/debug.ts";
-import type { SPIFFEID } from "../../gen/spire/api/types/spiffeid.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { AgentError, publicError } from "../../lib/errors.ts";
 import type { Watchable } from "../../lib/watchable.ts";
-import { type Certificate, spiffeIdOf } from "../../pki/certificate.ts";
+import { type Certificate, ownSpiffeId } from "../../pki/certificate.ts";
 import { validateX509Svid } from "../../pki/validate.ts";
 import { pathOf, type TrustDomain, trustDomainOf } from "../../spiffe/id.ts";
 import type { X509Svid } from "../../spiffe/svid.ts";
@@ -79,20 +78,10 @@ async function chainOf({ clock, datastore, svid, trustDomain }: DebugServiceDeps
 }
 
 function certificateToMessage(certificate: Certificate): GetInfoResponse_Cert {
+  const id = ownSpiffeId(certificate);
   return {
-    id: idOf(certificate),
+    id: id && { trustDomain: trustDomainOf(id), path: pathOf(id) },
     expiresAt: BigInt(Math.floor(certificate.notAfter / 1000)),
     subject: certificate.subject.text,
   };
-}
-
-/** An authority need not have an ID. */
-function idOf(certificate: Certificate): SPIFFEID | undefined {
-  try {
-    const id = spiffeIdOf(certificate);
-    return { trustDomain: trustDomainOf(id), path: pathOf(id) };
-  } catch (error) {
-    if (error instanceof AgentError) return undefined;
-    throw error;
-  }
 }
