@@ -6,6 +6,7 @@ import {
 } from "../../gen/spire/api/server/debug/v1/debug.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { AgentError, publicError } from "../../lib/errors.ts";
+import { kept } from "../../lib/kept.ts";
 import type { Watchable } from "../../lib/watchable.ts";
 import { type Certificate, ownSpiffeId } from "../../pki/certificate.ts";
 import { validateX509Svid } from "../../pki/validate.ts";
@@ -31,21 +32,8 @@ const MAX_INT32 = 2 ** 31 - 1;
 /** The service's methods. The server's uptime counts from here. */
 export function debugMethods(deps: DebugServiceDeps): readonly NamedMethod[] {
   const startedAt = deps.clock.monotonic();
-  let kept: { readonly at: number; readonly info: Promise<GetInfoResponse> } | undefined;
-  return [
-    unaryMethod(DebugService.getInfo, async () => {
-      const now = deps.clock.monotonic();
-      if (kept === undefined || now - kept.at >= KEPT_MS) {
-        const fresh = { at: now, info: collect(deps, (now - startedAt) / 1000) };
-        kept = fresh;
-        // A failure is told to all who asked meanwhile, and to nobody later.
-        fresh.info.catch(() => {
-          if (kept === fresh) kept = undefined;
-        });
-      }
-      return await kept.info;
-    }),
-  ];
+  const info = kept(deps.clock, KEPT_MS, () => collect(deps, (deps.clock.monotonic() - startedAt) / 1000));
+  return [unaryMethod(DebugService.getInfo, info)];
 }
 
 /** The number of bundles is that of all, as SPIRE's server tells it, whatever the field is called. */
