@@ -5,6 +5,7 @@ import { errorText } from "../lib/errors.ts";
 import type { LevelControl } from "../lib/level-control.ts";
 import type { Logger } from "../lib/log.ts";
 import { LogShare } from "../lib/log-share.ts";
+import type { Metrics } from "../lib/metrics.ts";
 import type { PeerCredentialSource } from "../lib/native.ts";
 import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
 import type { Method, MethodTable, Transport } from "../lib/rpc/transport.ts";
@@ -45,6 +46,7 @@ export interface AdminApiDeps {
   readonly native: PeerCredentialSource;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 /** How it is set up. */
