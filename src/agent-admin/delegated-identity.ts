@@ -97,7 +97,7 @@ async function* svidMessages(
   const { clock, firstUpdate } = deps;
   const startedAt = clock.monotonic();
   const delegate = await admit(deps, peer, signal);
-  endWithCaller(peer);
+  using _caller = endWithCaller(peer);
   using subject = await Subject.of(request, deps.attestProcess, signal);
   const cell = deps.identities.subscribe(subject.selectors);
   let last: Uint8Array | undefined;
@@ -126,7 +126,7 @@ async function* bundleMessages(
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly message: Uint8Array; readonly check: () => void }> {
   const delegate = await admit(deps, peer, signal);
-  endWithCaller(peer);
+  using _caller = endWithCaller(peer);
   const { bundles } = deps.source;
   for await (const held of bundles.watch(signal)) {
     if (held.synced) yield { message: encode(held), check: () => delegate.check() };
@@ -170,8 +170,8 @@ async function fetchJwtSvids(
 }
 
 /** A stream goes with its caller, also where the connection lives on in another process. */
-function endWithCaller(peer: ConnectedPeer): void {
-  peer.onExit(() => {});
+function endWithCaller(peer: ConnectedPeer): Disposable {
+  return { [Symbol.dispose]: peer.onExit(() => {}) };
 }
 
 /** What is watched has ended, and the call has not. */

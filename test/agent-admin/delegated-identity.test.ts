@@ -94,6 +94,32 @@ describe("who may ask", () => {
   });
 });
 
+test("nothing of a stream stays with its connection, on which a delegate may have many one after the other", async () => {
+  const agent = new FakeAgent();
+  const listeners = new Set<() => void>();
+  const { attested } = agent;
+  agent.attested = async (peer, signal) => {
+    peer.onExit = (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    };
+    return attested(peer, signal);
+  };
+  agent.cell("unix:uid:7").set(updateOf([identityOf("web")]));
+  await using harness = await AdminHarness.open(agent);
+  const client = harness.delegated;
+  for (let round = 0; round < 3; round++) {
+    const streams = [
+      new Reader<unknown>(client.subscribeToX509SviDs({ selectors: WEB, pid: 0 })),
+      new Reader<unknown>(client.subscribeToX509Bundles({})),
+    ];
+    for (const stream of streams) await stream.next();
+    expect(listeners.size).toBe(2);
+    for (const stream of streams) stream.cancel();
+    await expect.poll(() => listeners.size).toBe(0);
+  }
+});
+
 describe("SubscribeToX509SVIDs", () => {
   test.for([
     ["neither", NOBODY],

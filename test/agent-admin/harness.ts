@@ -28,7 +28,7 @@ export const DELEGATE: SpiffeId = parseSpiffeId("spiffe://example.org/delegate")
 /** Callers have the selector `caller:me`, and may have `delegate`; other selectors have a cell each. */
 export class FakeAgent extends FakeSource implements AdminSource {
   readonly cells = new Map<string, WatchableValue<WorkloadUpdate>>();
-  override attested = async (): Promise<readonly Selector[]> => [{ type: "caller", value: "me" }];
+  override attested: FakeSource["attested"] = async () => [{ type: "caller", value: "me" }];
   readonly processes: WorkloadPeer[] = [];
   attestProcess = async (peer: WorkloadPeer): Promise<readonly Selector[]> => {
     this.processes.push(peer);
