@@ -11,13 +11,12 @@ import { publicError } from "../lib/errors.ts";
 import type { Histogram, Metrics } from "../lib/metrics.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import { type MessageCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
-import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import { readAudience } from "../workload-api/jwt.ts";
 import type { ConnectedPeer } from "../workload-api/peer.ts";
 import type { IdentitySource } from "../workload-api/ports.ts";
 import { Delegate, untilSynced } from "./caller.ts";
-import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, jwtMessage } from "./delegated-encoder.ts";
+import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, isDelegable, jwtMessage } from "./delegated-encoder.ts";
 import type { AdminSource, HeldBundles } from "./ports.ts";
 import { type AttestProcess, Subject } from "./subject.ts";
 
@@ -78,11 +77,6 @@ export function delegatedIdentityMethods(
   return methods.map(([name, method]) => [`/${DELEGATED_IDENTITY_SERVICE}/${name}`, method]);
 }
 
-/** Administrators' and servers' identities are nobody else's to hand on. */
-export function isDelegable({ admin, downstream }: AuthorizedEntry): boolean {
-  return !admin && !downstream;
-}
-
 function admit(deps: DelegatedIdentityDeps, peer: ConnectedPeer, signal: AbortSignal): Promise<Delegate> {
   return Delegate.admit(deps.identities, deps.delegates, peer, signal);
 }
@@ -105,7 +99,7 @@ async function* svidMessages(
   for await (const update of cell.watch(signal)) {
     // The first message waits for SVIDs that are on their way.
     if (update.pending && last === undefined) continue;
-    const message = encodeX509Svids(update, isDelegable);
+    const message = encodeX509Svids(update);
     if (last !== undefined && Buffer.compare(last, message) === 0) continue;
     delegate.check();
     subject.check();
