@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import http2 from "node:http2";
 import net from "node:net";
-import { type ClientReadableStream, credentials } from "@grpc/grpc-js";
+import { type ClientReadableStream, credentials, status as Status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import {
   DelegatedIdentityClient,
@@ -130,4 +130,30 @@ test("a delegate that does not read costs two messages, and the others nothing",
   expect(late.length).toBeLessThanOrEqual(3);
   slow.destroy();
   reader.cancel();
+});
+
+test("one call too many is refused, and ends no other", async () => {
+  const agent = new FakeAgent();
+  agent.cell("unix:uid:7").set(updateOf([identityOf("web", { chain: ["0"] })]));
+  await using harness = await AdminHarness.open(agent);
+  using first = connect(harness);
+  using second = connect(harness);
+  const streams = Array.from({ length: 500 }, (_, index) => {
+    return new Reader((index < 300 ? first : second).subscribeToX509SviDs(WEB));
+  });
+  for (const stream of streams) expect(round(await stream.next())).toBe(0);
+  expect(await new Reader(second.subscribeToX509SviDs(WEB)).end()).toBe(`${Status.UNAVAILABLE} too many calls`);
+  agent.cell("unix:uid:7").set(updateOf([identityOf("web", { chain: ["1"] })]));
+  for (const stream of streams) expect(round(await stream.next())).toBe(1);
+  streams[0]?.cancel();
+  await expect
+    .poll(async () => {
+      const stream = new Reader(second.subscribeToX509SviDs(WEB));
+      try {
+        return round(await stream.next());
+      } catch {
+        return undefined;
+      }
+    })
+    .toBe(1);
 });
