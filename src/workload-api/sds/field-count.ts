@@ -63,7 +63,8 @@ class FieldCount {
       if (++this.#count > MOST_FIELDS) {
         throw publicError("INVALID_ARGUMENT", `request has more than ${MOST_FIELDS} fields`);
       }
-      const type = tag & 7;
+      // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the reader refuses what is none
+      const type = (tag & 7) as WireType;
       const below = type === WireType.LengthDelimited ? shape.get(tag >>> 3) : undefined;
       if (below !== undefined) {
         const length = reader.uint32();
