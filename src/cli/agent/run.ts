@@ -21,6 +21,7 @@ import { type Health, openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadAgentConfigFile } from "./config-file.ts";
 import type { NodeAttestorChoice } from "./node-attestors.ts";
+import { checkApart } from "./socket-folders.ts";
 
 export const run: CommandRun = async (options, context) => {
   const { config, warnings } = loadAgentConfigFile(options, context);
@@ -99,6 +100,7 @@ async function openAdmin(
 ): Promise<AdminApi | undefined> {
   const { adminSocketPath: socketPath, authorizedDelegates: delegates } = config;
   if (socketPath === undefined) return undefined;
+  checkApart(config.socketPath, socketPath);
   const { agent, attestation, clock, metrics } = parts;
   const adminApi = new AdminApi(
     {
