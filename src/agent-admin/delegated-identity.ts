@@ -6,7 +6,9 @@ import {
   SubscribeToX509BundlesRequest,
   SubscribeToX509SVIDsRequest,
 } from "../gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
+import type { Clock } from "../lib/clock.ts";
 import { type AgentError, publicError } from "../lib/errors.ts";
+import type { Histogram, Metrics } from "../lib/metrics.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import { type MessageCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
@@ -15,7 +17,7 @@ import { readAudience } from "../workload-api/jwt.ts";
 import type { ConnectedPeer } from "../workload-api/peer.ts";
 import type { IdentitySource, WorkloadUpdate } from "../workload-api/ports.ts";
 import { Delegate, untilSynced } from "./caller.ts";
-import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, jwtMessage } from "./delegated-encoder.ts";
+import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, isDelegable, jwtMessage } from "./delegated-encoder.ts";
 import type { AdminSource, HeldBundles } from "./ports.ts";
 import { type AttestProcess, Subject } from "./subject.ts";
 
@@ -29,7 +31,12 @@ export interface DelegatedIdentityDeps {
   readonly attestProcess: AttestProcess;
   /** `authorized_delegates`. */
   readonly delegates: ReadonlySet<SpiffeId>;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
 }
+
+/** SPIRE's name, as all metrics have it. */
+const FIRST_UPDATE = "delegated_identity_api_subscribe_x509_svids_first_update_elapsed_time";
 
 /** Messages that are encoded already. */
 const ENCODED: MessageCodec<Uint8Array> = { encode: (bytes) => ({ finish: () => bytes }), decode: (bytes) => bytes };
@@ -39,6 +46,9 @@ export function delegatedIdentityMethods(
   deps: DelegatedIdentityDeps,
   options: TypedOptions,
 ): [path: string, method: Method<ConnectedPeer>][] {
+  const firstUpdate = deps.metrics.histogram(FIRST_UPDATE, {
+    help: "From a delegate's call for X509-SVIDs to the first one (milliseconds).",
+  });
   const bundles = <T>(request: MessageCodec<T>, encode: (bundles: HeldBundles) => Uint8Array): Method<ConnectedPeer> =>
     serverStream<ConnectedPeer, T, Uint8Array>(
       { request, response: ENCODED },
@@ -50,7 +60,7 @@ export function delegatedIdentityMethods(
       "SubscribeToX509SVIDs",
       serverStream<ConnectedPeer, SubscribeToX509SVIDsRequest, Uint8Array>(
         { request: SubscribeToX509SVIDsRequest, response: ENCODED },
-        (request, { peer }, signal) => svidMessages(deps, peer, request, signal),
+        (request, { peer }, signal) => svidMessages({ ...deps, firstUpdate }, peer, request, signal),
         options,
       ),
     ],
@@ -68,34 +78,36 @@ export function delegatedIdentityMethods(
   return methods.map(([name, method]) => [`/${DELEGATED_IDENTITY_SERVICE}/${name}`, method]);
 }
 
-/** Administrators' and servers' identities are nobody else's to hand on. */
-export function isDelegable({ admin, downstream }: AuthorizedEntry): boolean {
-  return !admin && !downstream;
-}
-
 function admit(deps: DelegatedIdentityDeps, peer: ConnectedPeer, signal: AbortSignal): Promise<Delegate> {
   return Delegate.admit(deps.identities, deps.delegates, peer, signal);
 }
 
 /** An empty message, not an error, for a workload without identities. */
 async function* svidMessages(
-  deps: DelegatedIdentityDeps,
+  deps: DelegatedIdentityDeps & { readonly firstUpdate: Histogram },
   peer: ConnectedPeer,
   request: SubscribeToX509SVIDsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  const { clock, firstUpdate } = deps;
+  const startedAt = clock.monotonic();
   const delegate = await admit(deps, peer, signal);
-  endWithCaller(peer);
+  using _caller = endWithCaller(peer);
   using subject = await Subject.of(request, deps.attestProcess, signal);
   const cell = deps.identities.subscribe(subject.selectors);
   let last: Uint8Array | undefined;
+  let measured = false;
   for await (const update of cell.watch(signal)) {
     // The first message waits for SVIDs that are on their way.
     if (update.pending && last === undefined) continue;
-    const message = encodeX509Svids(update, isDelegable);
+    const message = encodeX509Svids(update);
     if (last !== undefined && Buffer.compare(last, message) === 0) continue;
     delegate.check();
     subject.check();
+    if (!measured && update.identities.some(({ entry }) => isDelegable(entry))) {
+      measured = true;
+      firstUpdate.observe(clock.monotonic() - startedAt);
+    }
     last = message;
     yield message;
   }
@@ -109,7 +121,7 @@ async function* bundleMessages(
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly message: Uint8Array; readonly check: () => void }> {
   const delegate = await admit(deps, peer, signal);
-  endWithCaller(peer);
+  using _caller = endWithCaller(peer);
   const { bundles } = deps.source;
   for await (const held of bundles.watch(signal)) {
     if (held.synced) yield { message: encode(held), check: () => delegate.check() };
@@ -166,8 +178,8 @@ function noIdentity(): AgentError {
 }
 
 /** A stream goes with its caller, also where the connection lives on in another process. */
-function endWithCaller(peer: ConnectedPeer): void {
-  peer.onExit(() => {});
+function endWithCaller(peer: ConnectedPeer): Disposable {
+  return { [Symbol.dispose]: peer.onExit(() => {}) };
 }
 
 /** What is watched has ended, and the call has not. */

@@ -121,7 +121,7 @@ export class SvidCache {
     for (const one of issued) {
       const record = this.#records.get(one.entry.entryId);
       if (record === undefined || record.entry.spiffeId !== one.svid.spiffeId) continue;
-      record.issued = one;
+      record.issued = stillOf(record.entry, one);
       record.failed = false;
       this.#expectExpiry(one.svid.notAfter);
       change.touch(record);
@@ -175,7 +175,7 @@ export class SvidCache {
     if (record !== undefined && sameEntry(record.entry, entry)) return;
     if (record !== undefined && sameSelectors(record.entry, entry)) {
       // Another ID means that the old one is no longer the workload's: it goes before its successor is there.
-      if (record.entry.spiffeId !== entry.spiffeId) record.issued = undefined;
+      record.issued = stillOf(entry, record.issued);
       record.entry = entry;
       record.failed = false;
       change.touch(record);
@@ -183,7 +183,7 @@ export class SvidCache {
     }
     const next = new EntryRecord(entry);
     if (record !== undefined) {
-      if (record.entry.spiffeId === entry.spiffeId) next.issued = record.issued;
+      next.issued = stillOf(entry, record.issued);
       this.#drop(record, change);
     }
     this.#records.set(entry.entryId, next);
@@ -225,4 +225,12 @@ export class SvidCache {
     }
     this.#armTimer();
   }
+}
+
+/** What of an entry's SVID goes on when its definition changes: whether it may be handed on is as the entry says now. */
+function stillOf({ spiffeId, admin, downstream }: AuthorizedEntry, issued?: IssuedSvid): IssuedSvid | undefined {
+  if (issued?.svid.spiffeId !== spiffeId) return undefined;
+  const { entry } = issued;
+  if (entry.admin === admin && entry.downstream === downstream) return issued;
+  return { ...issued, entry: { ...entry, admin, downstream } };
 }

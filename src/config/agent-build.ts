@@ -124,6 +124,7 @@ function rateLimits(keys: AgentKeys["experimental"]["ratelimit"]): Readonly<Reco
     FetchX509Bundles: keys.fetch_x509_bundles,
     FetchJWTBundles: keys.fetch_jwt_bundles,
     StreamSecrets: keys.stream_secrets,
+    DeltaSecrets: keys.stream_secrets,
     FetchSecrets: keys.fetch_secrets,
   };
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit > 0));

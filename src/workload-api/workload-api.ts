@@ -217,7 +217,7 @@ function methodTable(
     ...workload.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SERVICE}/${name}`, method]),
     ...sds.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SDS_SERVICE}/${name}`, method]),
     ...healthMethods<ConnectedPeer>(() => deps.healthy(), { onError }),
-    ...reflectionMethods<ConnectedPeer>(services, fileDescriptors, { onError }),
+    ...reflectionMethods<ConnectedPeer>({ clock, turns }, services, fileDescriptors, { onError }),
   ];
   return new Map(methods.map(([path, method]) => [path, calls.guard(method)]));
 }

@@ -7,6 +7,7 @@ import type {
   FetchJWTSVIDsResponse,
   SubscribeToX509SVIDsRequest,
 } from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { publicError } from "../../src/lib/errors.ts";
 import type { WorkloadIdentity } from "../../src/workload-api/ports.ts";
 import { bundleOf, identityOf, Reader, updateOf } from "../workload-api/harness.ts";
@@ -93,6 +94,32 @@ describe("who may ask", () => {
   });
 });
 
+test("nothing of a stream stays with its connection, on which a delegate may have many one after the other", async () => {
+  const agent = new FakeAgent();
+  const listeners = new Set<() => void>();
+  const { attested } = agent;
+  agent.attested = async (peer, signal) => {
+    peer.onExit = (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    };
+    return attested(peer, signal);
+  };
+  agent.cell("unix:uid:7").set(updateOf([identityOf("web")]));
+  await using harness = await AdminHarness.open(agent);
+  const client = harness.delegated;
+  for (let round = 0; round < 3; round++) {
+    const streams = [
+      new Reader<unknown>(client.subscribeToX509SviDs({ selectors: WEB, pid: 0 })),
+      new Reader<unknown>(client.subscribeToX509Bundles({})),
+    ];
+    for (const stream of streams) await stream.next();
+    expect(listeners.size).toBe(2);
+    for (const stream of streams) stream.cancel();
+    await expect.poll(() => listeners.size).toBe(0);
+  }
+});
+
 describe("SubscribeToX509SVIDs", () => {
   test.for([
     ["neither", NOBODY],
@@ -158,6 +185,26 @@ describe("SubscribeToX509SVIDs", () => {
     await expect.poll(() => cell.readers).toBe(1);
     cell.set(updateOf([identityOf("web")]));
     expect(pathsOf(await reader.next())).toEqual(["/web"]);
+    reader.cancel();
+  });
+
+  test("the first SVID of each stream is measured from the call on", async () => {
+    let now = 5_000;
+    const clock = { ...systemClock, monotonic: () => now };
+    const agent = new FakeAgent();
+    const cell = agent.cell("unix:uid:7");
+    cell.set(updateOf([as("admin", { admin: true })]));
+    await using harness = await AdminHarness.open(agent, clock);
+    const reader = new Reader(harness.delegated.subscribeToX509SviDs({ selectors: WEB, pid: 0 }));
+    expect(pathsOf(await reader.next())).toEqual([]);
+    const { delegated_identity_api_subscribe_x509_svids_first_update_elapsed_time: measured } = harness.metrics.values;
+    expect(measured).toEqual([]);
+    now = 5_250;
+    cell.set(updateOf([identityOf("one")]));
+    expect(pathsOf(await reader.next())).toEqual(["/one"]);
+    cell.set(updateOf([identityOf("two")]));
+    expect(pathsOf(await reader.next())).toEqual(["/two"]);
+    expect(measured).toEqual([250]);
     reader.cancel();
   });
 

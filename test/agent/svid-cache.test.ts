@@ -175,6 +175,29 @@ describe("telling", () => {
     expect(one.told).toEqual(["…", "a"]);
   });
 
+  test.each(["admin", "downstream"] as const)(
+    "that an entry is %s by now holds at once, also of its old SVID",
+    (flag) => {
+      const { cache, later, cell, ids } = setup();
+      const old = authorized("a", ["unix:uid:1"], { hint: "old" });
+      cache.applySync(update([old]));
+      cache.put([issued(old, later)]);
+      cache.applySync(update([{ ...old, [flag]: true, hint: "new", revision: 1n }]));
+      const served = () => {
+        const { entries, identities } = cell("unix:uid:1").value;
+        return [...entries, ...identities.map(({ entry }) => entry)].map((entry) => [entry[flag], entry.hint]);
+      };
+      const both = [true, "old"];
+      expect(served()).toEqual([both, both]);
+      // An answer that was on its way when the entry changed, and the same entry with other selectors.
+      cache.put([issued(old, later)]);
+      expect(served()).toEqual([both, both]);
+      cache.applySync(update([{ ...authorized("a", ["unix:uid:2"], { revision: 2n }) }]));
+      expect(ids(cell("unix:uid:2").value)).toEqual(["a"]);
+      expect(cell("unix:uid:2").value.identities[0]?.entry[flag]).toBe(false);
+    },
+  );
+
   test("an entry whose selectors change moves from one caller to another, with its SVID", () => {
     const { cache, later, follow } = setup();
     const entry = authorized("a", ["unix:uid:1"]);

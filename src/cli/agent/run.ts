@@ -21,6 +21,7 @@ import { type Health, openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadAgentConfigFile } from "./config-file.ts";
 import type { NodeAttestorChoice } from "./node-attestors.ts";
+import { checkApart } from "./socket-folders.ts";
 
 export const run: CommandRun = async (options, context) => {
   const { config, warnings } = loadAgentConfigFile(options, context);
@@ -74,7 +75,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
   await api.open();
   log.named("endpoints").info("Serving", { socket: config.socketPath });
   stack.adopt(api, (opened) => opened.close());
-  const adminApi = await openAdmin(config, daemon, { agent, attestation, clock });
+  const adminApi = await openAdmin(config, daemon, { agent, attestation, clock, metrics });
   if (adminApi !== undefined) stack.adopt(adminApi, (opened) => opened.close());
   await openPages(config, async () => ({ agent: healthOf(agent, clock.now()) }), prometheus, log, stack);
   // The socket is open and callers wait: that is all a service manager needs to know, also while the server is away.
@@ -90,11 +91,17 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
 async function openAdmin(
   config: AgentConfig,
   { log, native }: Daemon,
-  parts: { readonly agent: Agent<ConnectedPeer>; readonly attestation: WorkloadAttestation; readonly clock: Clock },
+  parts: {
+    readonly agent: Agent<ConnectedPeer>;
+    readonly attestation: WorkloadAttestation;
+    readonly clock: Clock;
+    readonly metrics: Metrics;
+  },
 ): Promise<AdminApi | undefined> {
   const { adminSocketPath: socketPath, authorizedDelegates: delegates } = config;
   if (socketPath === undefined) return undefined;
-  const { agent, attestation, clock } = parts;
+  checkApart(config.socketPath, socketPath);
+  const { agent, attestation, clock, metrics } = parts;
   const adminApi = new AdminApi(
     {
       source: agent.adminSource,
@@ -104,6 +111,7 @@ async function openAdmin(
       native,
       clock,
       log,
+      metrics,
     },
     { socketPath, delegates, version: packageVersion() },
   );

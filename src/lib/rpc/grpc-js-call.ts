@@ -157,6 +157,9 @@ export class GrpcJsCall<P> implements Call<P> {
     const metadata = this.#metadata;
     this.#metadata = undefined;
     for (const name of Object.keys(metadata?.getMap() ?? {})) metadata?.remove(name);
+    // As it does to messages that it has read and nobody asked for.
+    const { readQueue } = this.#inner as { readonly readQueue?: unknown };
+    if (Array.isArray(readQueue)) readQueue.length = 0;
   }
 }
 

@@ -194,15 +194,33 @@ function isCompressed(inner: ServerInterceptingCallInterface): boolean {
   return (inner as { readonly incomingEncoding?: unknown }).incomingEncoding !== "identity";
 }
 
+/** The library's reader of one call's messages, as far as it is bounded here. */
+interface Decoder {
+  maxReadMessageLength?: unknown;
+  write?: (data: Buffer) => Buffer[];
+}
+
+/** Messages that may come in one frame. Larger ones than those of a flood fill it before they are as many. */
+const MOST_AT_ONCE = 256;
+
 /**
- * Sets the largest message of one call, of which nothing was read yet. The library knows one bound for the whole server;
- * it stands in this field, without which the call is refused.
+ * Sets the largest message of one call, of which nothing was read yet, and how many it may get at once. The library
+ * knows one bound for the whole server, and holds all messages of a frame until they are asked for, at fifty times the
+ * size of an empty one. Both stand in these fields, without which the call is refused.
  */
 function boundRequests(inner: ServerInterceptingCallInterface, maxRequest: number): boolean {
-  const { decoder } = inner as { readonly decoder?: { maxReadMessageLength?: unknown } };
-  if (typeof decoder?.maxReadMessageLength !== "number") return false;
+  const { decoder } = inner as { readonly decoder?: Decoder };
+  if (typeof decoder?.maxReadMessageLength !== "number" || typeof decoder.write !== "function") return false;
   decoder.maxReadMessageLength = maxRequest;
+  decoder.write = writeFew;
   return true;
+}
+
+/** What it throws ends the call `RESOURCE_EXHAUSTED`. */
+function writeFew(this: Decoder, data: Buffer): Buffer[] {
+  const messages = (Object.getPrototypeOf(this) as Required<Decoder>).write.call(this, data);
+  if (messages.length > MOST_AT_ONCE) throw new Error("too many messages at once");
+  return messages;
 }
 
 /** Starts the given work in place of the library's own stream objects. */

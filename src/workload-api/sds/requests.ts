@@ -2,6 +2,7 @@
 import { DeltaDiscoveryRequest, DiscoveryRequest } from "../../gen/envoy/service/discovery/v3/discovery.ts";
 import { publicError } from "../../lib/errors.ts";
 import { decodeRequest } from "../../lib/rpc/typed.ts";
+import { checkFields, DELTA_DISCOVERY, DISCOVERY } from "./field-count.ts";
 
 /** The one type of resources that there is here. */
 export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
@@ -19,6 +20,7 @@ const MAX_ALL_NAMES = 64 * 1024;
 
 /** Throws `INVALID_ARGUMENT`. */
 export function decodeDiscovery(bytes: Uint8Array): DiscoveryRequest {
+  checkFields(bytes, DISCOVERY);
   const request = decodeRequest(DiscoveryRequest, bytes);
   checkType(request.typeUrl);
   checkNames(request.resourceNames);
@@ -27,6 +29,7 @@ export function decodeDiscovery(bytes: Uint8Array): DiscoveryRequest {
 
 /** Throws `INVALID_ARGUMENT`. */
 export function decodeDeltaDiscovery(bytes: Uint8Array): DeltaDiscoveryRequest {
+  checkFields(bytes, DELTA_DISCOVERY);
   const request = decodeRequest(DeltaDiscoveryRequest, bytes);
   checkType(request.typeUrl);
   checkNames(request.resourceNamesSubscribe);

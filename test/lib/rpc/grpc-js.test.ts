@@ -447,6 +447,37 @@ describe("bounds", () => {
     expect([await code("/t.T/Echo", 1000), await code("/t.T/Echo", 1001)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
   });
 
+  test("a frame of more messages than any client sends at once is RESOURCE_EXHAUSTED, and not held", async () => {
+    const heard: number[] = [];
+    await using harness = await startHarness({
+      "/t.T/Bidi": {
+        kind: "bidi",
+        open: (call) => {
+          const index = heard.push(0) - 1;
+          return { message: () => void heard[index]!++, end: () => call.end() };
+        },
+      },
+      "/t.T/Echo": echo,
+    });
+    const session = http2.connect("http://localhost", { createConnection: () => net.connect(harness.path) });
+    const code = async (method: string, messages: number): Promise<unknown> => {
+      const stream = request(session, method);
+      const ended = new Promise((resolve) => {
+        const seen = (headers: http2.IncomingHttpHeaders): void => {
+          if (headers["grpc-status"] !== undefined) resolve(headers["grpc-status"]);
+        };
+        stream.on("response", seen).on("trailers", seen);
+      });
+      stream.end(Buffer.alloc(5 * messages));
+      return await ended;
+    };
+    expect(await code("/t.T/Bidi", 256)).toBe("0");
+    expect(await code("/t.T/Bidi", 257)).toBe(String(Status.RESOURCE_EXHAUSTED));
+    expect(heard).toEqual([256, 0]);
+    expect(await code("/t.T/Echo", 257)).toBe(String(Status.RESOURCE_EXHAUSTED));
+    session.destroy();
+  });
+
   test("a compressed request is UNIMPLEMENTED, and every answer says what is understood", async () => {
     await using harness = await startHarness({ "/t.T/Echo": echo });
     for (const algorithm of [1, 2]) {
