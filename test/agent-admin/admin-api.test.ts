@@ -52,7 +52,6 @@ test("GetInfo tells the agent's chain up to its root, and counts", async () => {
       { id: { trustDomain: "example.org", path: "" }, subject: expect.stringContaining("OU=DOWNSTREAM-1") },
       { id: { trustDomain: "example.org", path: "" } },
     ],
-    uptime: 0,
     svidsCount: 2,
     cachedX509SvidsCount: 2,
     cachedJwtSvidsCount: 3,
