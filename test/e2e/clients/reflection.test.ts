@@ -37,7 +37,7 @@ test("Python's grpcio-reflection", { timeout: 300_000 }, async ({ skip }) => {
 });
 
 test("grpcurl", { timeout: 120_000 }, async ({ skip }) => {
-  const grpcurl = process.env["GRPCURL"] ?? "grpcurl";
+  const grpcurl = process.env.GRPCURL ?? "grpcurl";
   if ((await attempt(grpcurl, ["-version"]))?.status !== 0) {
     return skip("GRPCURL is not set and grpcurl is not on PATH");
   }

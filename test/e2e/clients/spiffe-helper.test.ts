@@ -12,7 +12,7 @@ import { codeOf } from "./docs.ts";
 const ID = "spiffe://example.org/web";
 
 function helper(): string | undefined {
-  if (process.env["SPIFFE_HELPER"] !== undefined) return process.env["SPIFFE_HELPER"];
+  if (process.env.SPIFFE_HELPER !== undefined) return process.env.SPIFFE_HELPER;
   try {
     return execFileSync("sh", ["-c", "command -v spiffe-helper"], { encoding: "utf8" }).trim();
   } catch {

@@ -11,7 +11,7 @@ import { type Outcome, run } from "../support.ts";
 export type Built = { readonly command: readonly string[] } | { readonly missing: string };
 
 /** Where what was built stays between runs. Others may not write there: it is run. */
-const CACHE = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "holdfast", "clients");
+const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "holdfast", "clients");
 
 /** How a program in a folder of sources is made ready. */
 export interface Recipe {
