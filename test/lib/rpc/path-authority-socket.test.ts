@@ -59,7 +59,7 @@ describe("a client that names a path", () => {
       await until(() => one.read.split("peer 0 said 5 bytes").length > answers);
       await until(() => two.read.split("peer 1 said 5 bytes").length > answers);
     }
-    expect(begun.toSorted()).toEqual([0, 0, 0, 1, 1, 1]);
+    expect(begun.toSorted((a, b) => a - b)).toEqual([0, 0, 0, 1, 1, 1]);
     one.socket.destroy();
     await until(() => harness.gone.length === 1);
     expect(harness.gone[0]?.number).toBe(0);
