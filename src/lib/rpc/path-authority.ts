@@ -13,6 +13,7 @@ const MAX_FRAME = 16_384;
 /** Index of `:authority` in HPACK's static table (RFC 7541, appendix A). */
 const AUTHORITY = 1;
 const NAME = Buffer.from(":authority");
+const NOTHING = Buffer.alloc(0);
 const SLASH = 0x2f;
 const DASH = 0x2d;
 /** SETTINGS_MAX_CONCURRENT_STREAMS and _MAX_HEADER_LIST_SIZE. */
@@ -44,28 +45,45 @@ export class PathAuthorities {
   #preface = PREFACE.length;
   /** Bytes of a frame that passes as it is. */
   #passing = 0;
-  /** The beginning of a frame that is not whole yet; at most a header and {@link MAX_FRAME}. */
-  #held: Buffer = Buffer.alloc(0);
+  /** A frame or its header that is not whole yet, and how much of it has come; at most {@link MAX_FRAME} and a header. */
+  #frame: Buffer | undefined;
+  #filled = 0;
 
   /** The bytes to hand on for the next ones that came; changes them in place. */
   push(chunk: Buffer): Buffer {
-    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    const bytes = this.#complete(chunk);
+    if (bytes === undefined) return NOTHING;
     let at = this.#skip(bytes, 0);
+    let whole = FRAME_HEADER;
     while (bytes.length - at >= FRAME_HEADER) {
       const length = bytes.readUIntBE(at, 3);
-      const isHeaders = bytes[at + 3] === HEADERS && length <= MAX_FRAME;
-      if (isHeaders) {
-        const end = at + FRAME_HEADER + length;
-        if (bytes.length < end) break;
-        repairHeaders(bytes.subarray(at + FRAME_HEADER, end), bytes[at + 4] ?? 0);
-        at = end;
+      if (bytes[at + 3] === HEADERS && length <= MAX_FRAME) {
+        whole = FRAME_HEADER + length;
+        if (bytes.length - at < whole) break;
+        repairHeaders(bytes.subarray(at + FRAME_HEADER, at + whole), bytes[at + 4] ?? 0);
+        at += whole;
       } else {
         this.#passing = FRAME_HEADER + length;
         at = this.#skip(bytes, at);
       }
+      whole = FRAME_HEADER;
     }
-    this.#held = Buffer.from(bytes.subarray(at));
+    if (at < bytes.length) {
+      this.#frame = Buffer.alloc(whole);
+      this.#filled = bytes.copy(this.#frame, 0, at);
+    }
     return bytes.subarray(0, at);
+  }
+
+  /** What was held and what has come; undefined while that is still held. */
+  #complete(chunk: Buffer): Buffer | undefined {
+    const frame = this.#frame;
+    if (frame === undefined) return chunk;
+    const copied = chunk.copy(frame, this.#filled);
+    this.#filled += copied;
+    if (this.#filled < frame.length) return undefined;
+    this.#frame = undefined;
+    return Buffer.concat([frame, chunk.subarray(copied)]);
   }
 
   /** Where, from `at` on, something begins that has to be looked at. */
