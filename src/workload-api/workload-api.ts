@@ -127,6 +127,7 @@ export class WorkloadApi {
         onConnect: this.#gate.onConnect,
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
+        takesPathAuthorities: true,
         maxRequest: limits.maxRequest,
         maxStreams: limits.maxStreams,
         // The gate counts, also those that wait for their turn.

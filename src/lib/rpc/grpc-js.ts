@@ -14,6 +14,9 @@ import {
 import type { Clock } from "../clock.ts";
 import { ACCEPTED_ENCODING, type CallHost, GrpcJsCall } from "./grpc-js-call.ts";
 import { BidiListener, SingleListener } from "./grpc-js-listeners.ts";
+import { connectionOf, type Http2Stream, nameOf, nameSocket } from "./grpc-js-names.ts";
+import { mayNamePaths } from "./path-authority.ts";
+import { PathAuthoritySocket } from "./path-authority-socket.ts";
 import type { Method, MethodTable, Transport, TransportOptions } from "./transport.ts";
 
 /** What the transport needs besides its options. */
@@ -25,11 +28,16 @@ class Connection<P> {
   readonly owner: unknown;
   readonly peer: P;
   readonly socket: Duplex;
+  /** What grpc-js believes to be the remote address. */
+  readonly name: string;
+  /** Whether the library has taken it over. */
+  begun = false;
 
-  constructor(owner: unknown, peer: P, socket: Duplex) {
+  constructor(owner: unknown, peer: P, socket: Duplex, name: string) {
     this.owner = owner;
     this.peer = peer;
     this.socket = socket;
+    this.name = name;
   }
 }
 
@@ -38,11 +46,8 @@ const STREAMS = "http2.server.stream.created";
 
 /** What it tells, as far as we need it. */
 interface StreamCreated {
-  readonly stream: { readonly session?: { readonly socket?: { readonly [CONNECTION]?: unknown } } };
+  readonly stream: Http2Stream;
 }
-
-/** Leads from a socket to its connection, also through the proxy that a session shows in its place. */
-const CONNECTION = Symbol("connection");
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -52,7 +57,7 @@ export class GrpcJsTransport<P> implements Transport {
   readonly #host: CallHost;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
-  /** By the name that grpc-js believes to be the remote address. */
+  /** By name. */
   readonly #connections = new Map<string, Connection<P>>();
   #names = 0;
   #refused = 0;
@@ -86,14 +91,41 @@ export class GrpcJsTransport<P> implements Transport {
       socket.destroy();
       return;
     }
-    const name = `connection-${++this.#names}`;
-    // The one way from a call of grpc-js back to its connection that outlives the socket.
-    Object.defineProperty(socket, "remoteAddress", { value: name });
-    const connection = new Connection(this, peer, socket);
-    Object.defineProperty(socket, CONNECTION, { value: connection });
-    this.#connections.set(name, connection);
-    socket.once("close", () => this.#disconnected(name, peer));
+    const connection = new Connection(this, peer, socket, `connection-${++this.#names}`);
+    nameSocket(socket, connection.name, connection);
+    this.#connections.set(connection.name, connection);
+    socket.once("close", () => this.#disconnected(connection));
+    if (this.#options.takesPathAuthorities !== true) this.#inject(connection, socket);
+    else {
+      socket.once("error", () => {});
+      socket.once("readable", () => this.#begin(connection));
+      // Begins to read now: the owner may have the handle read too, which is refused the second time.
+      socket.read(0);
+    }
+  }
+
+  /** Something came of a new connection, or its end. */
+  #begin(connection: Connection<P>): void {
+    const { socket } = connection;
+    const first: unknown = socket.read();
+    if (!(first instanceof Uint8Array)) {
+      socket.destroy();
+      return;
+    }
+    // The session begins with what stands in the buffer.
+    socket.unshift(first);
+    if (!mayNamePaths(first)) {
+      this.#inject(connection, socket);
+      return;
+    }
+    const repaired = new PathAuthoritySocket(socket);
+    nameSocket(repaired, connection.name, connection);
+    this.#inject(connection, repaired);
+  }
+
+  #inject(connection: Connection<P>, socket: Duplex): void {
     try {
+      connection.begun = true;
       this.#injector.injectConnection(socket);
     } catch (error) {
       this.#report(error, "");
@@ -106,6 +138,7 @@ export class GrpcJsTransport<P> implements Transport {
     if (this.#connections.size > 0) {
       // Sends GOAWAY and waits for calls in progress. `Server.tryShutdown` does not wait for injected connections.
       this.#injector.drain(graceMs);
+      for (const { begun, socket } of this.#connections.values()) if (!begun) socket.destroy();
       this.#emptied ??= Promise.withResolvers();
       const disarm = this.#host.clock.after(graceMs, () => {
         for (const { socket } of this.#connections.values()) socket.destroy();
@@ -125,7 +158,7 @@ export class GrpcJsTransport<P> implements Transport {
 
   /** Told of the streams of every HTTP/2 server in this process. */
   readonly #created = (message: unknown): void => {
-    const connection = (message as StreamCreated).stream.session?.socket?.[CONNECTION];
+    const connection = connectionOf((message as StreamCreated).stream);
     if (connection instanceof Connection && connection.owner === this) {
       this.#options.onStream?.((connection as Connection<P>).peer);
     }
@@ -141,7 +174,7 @@ export class GrpcJsTransport<P> implements Transport {
     }
   }
 
-  #disconnected(name: string, peer: P): void {
+  #disconnected({ name, peer }: Connection<P>): void {
     this.#connections.delete(name);
     try {
       this.#options.onDisconnect?.(peer);
@@ -158,7 +191,7 @@ export class GrpcJsTransport<P> implements Transport {
   ): ServerInterceptingCall => new DirectCall(inner, () => this.#start(definition.path, inner));
 
   #start(path: string, inner: ServerInterceptingCallInterface): void {
-    const connection = this.#connections.get(inner.getConnectionInfo().remoteAddress ?? "");
+    const connection = this.#connections.get(nameOf(inner));
     const method = this.#options.methods.get(path);
     if (connection === undefined || method === undefined) {
       inner.sendStatus({ code: status.UNAUTHENTICATED, details: "caller could not be identified" });

@@ -87,6 +87,11 @@ export interface TransportOptions<P> {
   readonly maxConnectionAgeGraceMs?: number;
   /** Milliseconds between pings by which dead peers are noticed; absent for none. */
   readonly keepaliveMs?: number;
+  /**
+   * Also takes calls whose `:authority` is a path. What a connection begins with is then looked at before it is taken
+   * over; for Unix sockets only.
+   */
+  readonly takesPathAuthorities?: boolean;
   /** Told of an exception that a method threw; the call has ended INTERNAL. */
   onError?(error: unknown, method: string): void;
 }

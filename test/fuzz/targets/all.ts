@@ -1,6 +1,7 @@
 /** Everything that is fuzzed. */
 import type { FuzzTarget } from "../../../scripts/fuzz/target.ts";
 import { challenge, payload, pem, quoteResponse, secret } from "./messages.ts";
+import { pathAuthority } from "./path-authority.ts";
 import { ak, quote } from "./proofs.ts";
 import { area } from "./public-area.ts";
 import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
@@ -20,4 +21,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   pem,
   ak,
   quote,
+  pathAuthority,
 ];
