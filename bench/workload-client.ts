@@ -1,13 +1,13 @@
 /** The bench's workload: a cheap Workload API client in a process of its own. Its operations are called over IPC. */
 import { connect } from "node:net";
 import { Connection } from "./lib/connection.ts";
-import { type Change, HeldStreams } from "./lib/held-streams.ts";
+import { type Change, HeldStreams, type Storm, type StreamKind } from "./lib/held-streams.ts";
 import { pause } from "./lib/prepared.ts";
 import { Probe, type Span } from "./lib/probe.ts";
 import { type Summary, summarize } from "./lib/statistics.ts";
 import { Watcher } from "./lib/watcher.ts";
 import { monotonicMicros, serveOperations } from "./lib/worker.ts";
-import { FETCH_CALL, FIRST_FETCH } from "./lib/workload-calls.ts";
+import { FETCH_CALL, FIRST_FETCH, type LaidOut, workloadCall } from "./lib/workload-calls.ts";
 
 const held = new HeldStreams();
 let watcher: Watcher | undefined;
@@ -56,10 +56,50 @@ const operations = {
     return { micros: monotonicMicros() - started, connections };
   },
 
-  /** Opens `count` streams, each on a connection of its own, and holds them. */
-  async hold(o: { socket: string; count: number; lanes: number }): Promise<{ micros: number; open: number }> {
+  /** Calls a method that answers once, on one connection, `lanes` at a time; the requests are taken in turn. */
+  async ask(o: {
+    socket: string;
+    method: string;
+    /** base64 */
+    requests: readonly string[];
+    count: number;
+    lanes: number;
+  }): Promise<{ micros: number }> {
+    const calls = o.requests.map((request) => workloadCall(o.method, Buffer.from(request, "base64")));
+    const connection = new Connection(connect(o.socket));
+    connection.open();
+    let next = 0;
     const started = monotonicMicros();
-    await held.open(o.socket, o.count, o.lanes);
+    await lanes(o.lanes, async () => {
+      for (let index = next++; index < o.count; index = next++) await answerOf(connection, calls[index % calls.length]);
+    });
+    const micros = monotonicMicros() - started;
+    connection.socket.destroy();
+    return { micros };
+  },
+
+  /** Calls such a method once for each request, one after the other; the answers, base64. */
+  async answers(o: { socket: string; method: string; requests: readonly string[] }): Promise<string[]> {
+    const connection = new Connection(connect(o.socket));
+    connection.open();
+    const answers: string[] = [];
+    for (const request of o.requests) {
+      const answer = await answerOf(connection, workloadCall(o.method, Buffer.from(request, "base64")), true);
+      answers.push(answer?.toString("base64") ?? "");
+    }
+    connection.socket.destroy();
+    return answers;
+  },
+
+  /** Opens `count` streams, each on a connection of its own, and holds them. */
+  async hold(o: {
+    socket: string;
+    count: number;
+    lanes: number;
+    kind?: StreamKind;
+  }): Promise<{ micros: number; open: number }> {
+    const started = monotonicMicros();
+    await held.open(o.socket, o.count, o.lanes, o.kind);
     return { micros: monotonicMicros() - started, open: held.count };
   },
 
@@ -70,6 +110,9 @@ const operations = {
 
   /** Waits until a change has reached every held stream. */
   change: (o: { timeoutMs: number }): Promise<Change> => held.change(o.timeoutMs),
+
+  /** Closes the held streams and opens as many at the same moment. */
+  reconnect: (o: { socket: string; timeoutMs: number }): Promise<Storm> => held.reconnect(o.socket, o.timeoutMs),
 
   /** Closes the held streams. */
   release: (): Promise<void> => held.close(),
@@ -88,6 +131,12 @@ const operations = {
   /** Watches the caller's identities over a stream. */
   async watch(o: { socket: string }): Promise<void> {
     watcher = new Watcher(o.socket);
+  },
+
+  /** Ends that. */
+  async unwatch(): Promise<void> {
+    watcher?.[Symbol.dispose]();
+    watcher = undefined;
   },
 
   /** The time at which the watched stream brought an identity or lost it. */
@@ -140,6 +189,26 @@ function oneOf(connection: Connection): Promise<boolean> {
         resolve(true);
       },
       end: () => resolve(false),
+    });
+  });
+}
+
+/** The answer of a call; throws when it ends without one. */
+function answerOf(connection: Connection, call: LaidOut | undefined, keep = false): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    if (call === undefined) throw new Error("no request");
+    let answer: Buffer | undefined;
+    let answered = false;
+    connection.repeat(call, {
+      keep,
+      message(_length, bytes) {
+        answered = true;
+        answer = bytes;
+      },
+      end() {
+        if (answered) resolve(answer);
+        else reject(new Error("refused: a call ended without an answer"));
+      },
     });
   });
 }
