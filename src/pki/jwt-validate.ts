@@ -1,9 +1,13 @@
-/** Validates JWT-SVIDs (JWT-SVID 4, RFC 7519 7.2): the rules of SPIFFE around the signature check of `jose`. */
+/**
+ * Validates JWT-SVIDs (JWT-SVID 4, RFC 7519 7.2): the rules of SPIFFE around a check of the signature, which is made at
+ * once for P-256, as for certificates, and by `jose` on the libuv pool for keys that take longer.
+ */
 import type { KeyObject } from "node:crypto";
 import { compactVerify, errors } from "jose";
 import { AgentError, publicError } from "../lib/errors.ts";
 import type { KeyAuthority, TrustBundle } from "../spiffe/bundle.ts";
 import { type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
+import { verifyEs256 } from "./jws.ts";
 import { type JwtAlgorithm, type ParsedJwt, parseJwtSvid } from "./jwt-parse.ts";
 import { type Curve, publicKeyFromSpki, readSpki } from "./spki.ts";
 import type { JsonObject } from "./strict-json.ts";
@@ -79,15 +83,19 @@ export class JwtValidator {
     const authority = findAuthority(parsed, expected.bundleOf);
     const known = this.#verified.get(token);
     if (known === undefined || known.authority !== authority) {
-      return this.#verify(token, { parsed, authority }, expected);
+      const verified = { parsed, authority };
+      const checked = checkSignature(token, verified);
+      return checked instanceof Promise
+        ? checked.then(() => this.#judge(token, verified, expected))
+        : this.#judge(token, verified, expected);
     }
     this.#verified.delete(token);
     this.#verified.set(token, known);
     return judge(known.parsed, expected);
   }
 
-  async #verify(token: string, verified: Verified, expected: JwtExpectation): Promise<ValidJwt> {
-    await verifySignature(token, verified);
+  /** Of a token whose signature was just found right. */
+  #judge(token: string, verified: Verified, expected: JwtExpectation): ValidJwt {
     const valid = judge(verified.parsed, expected);
     if (token.length <= LONGEST_REMEMBERED) this.#remember(token, verified);
     return valid;
@@ -107,7 +115,7 @@ export class JwtValidator {
 /** Judges one token. Throws `INVALID_ARGUMENT` with the rule that it breaks, for the peer to read. */
 export async function validateJwtSvid(token: string, expected: JwtExpectation): Promise<ValidJwt> {
   const parsed = parseJwtSvid(token);
-  await verifySignature(token, { parsed, authority: findAuthority(parsed, expected.bundleOf) });
+  await checkSignature(token, { parsed, authority: findAuthority(parsed, expected.bundleOf) });
   return judge(parsed, expected);
 }
 
@@ -147,10 +155,15 @@ function verifyingKey(authority: KeyAuthority): VerifyingKey {
   return known;
 }
 
-async function verifySignature(token: string, { parsed: { algorithm }, authority }: Verified): Promise<void> {
+function checkSignature(token: string, { parsed: { algorithm }, authority }: Verified): void | Promise<void> {
   const { key, kind } = verifyingKey(authority);
   // RFC 8725 3.1: the key says which algorithms are possible, not the token
   if (KEY_KIND[algorithm] !== kind) throw refused(`signature algorithm ${algorithm} does not fit the key`);
+  if (kind !== "P-256") return checkOnPool(token, algorithm, key);
+  if (!verifyEs256(token, key)) throw refused("token signature is invalid");
+}
+
+async function checkOnPool(token: string, algorithm: JwtAlgorithm, key: KeyObject): Promise<void> {
   try {
     await compactVerify(token, key, { algorithms: [algorithm] });
   } catch (error) {
