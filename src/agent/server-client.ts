@@ -156,12 +156,16 @@ export class ServerClient implements Disposable {
     return bundle;
   }
 
-  /** The bundle of a federated trust domain; undefined when the server has none. */
-  async getFederatedBundle(trustDomain: TrustDomain, signal: AbortSignal): Promise<TrustBundle | undefined> {
+  /** The bundle of a federated trust domain, read with the help of the one that is known; undefined when the server has none. */
+  async getFederatedBundle(
+    trustDomain: TrustDomain,
+    known: TrustBundle | undefined,
+    signal: AbortSignal,
+  ): Promise<TrustBundle | undefined> {
     try {
       const request = { trustDomain, outputMask: undefined };
       const answer = await unary(this.#channel, BundleService.getFederatedBundle, request, signal);
-      return toTrustBundle(answer, trustDomain, this.#options.log);
+      return toTrustBundle(answer, trustDomain, this.#options.log, known);
     } catch (error) {
       if (errorCode(error) === "NOT_FOUND") return undefined;
       throw error;

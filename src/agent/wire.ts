@@ -79,8 +79,11 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): Authori
   };
 }
 
-/** A bundle of the expected trust domain. Throws `MALFORMED` for another one's; authorities that do not parse are left out. */
-export function toTrustBundle(bundle: Bundle, expected: TrustDomain, log: Logger): TrustBundle {
+/**
+ * A bundle of the expected trust domain. Throws `MALFORMED` for another one's; authorities that do not parse are left out.
+ * Authorities that `known` has already are taken from there: bundles are fetched far more often than they change.
+ */
+export function toTrustBundle(bundle: Bundle, expected: TrustDomain, log: Logger, known?: TrustBundle): TrustBundle {
   const trustDomain = parseTrustDomain(bundle.trustDomain);
   if (trustDomain !== expected) throw malformed(`the server sent the bundle of ${trustDomain}, not of ${expected}`);
   const count = bundle.x509Authorities.length + bundle.jwtAuthorities.length + bundle.witAuthorities.length;
@@ -96,13 +99,35 @@ export function toTrustBundle(bundle: Bundle, expected: TrustDomain, log: Logger
     });
   return {
     trustDomain,
-    x509Authorities: keep(bundle.x509Authorities, ({ asn1, tainted }): X509Authority => {
-      return { certificate: parseCertificate(ownBytes(asn1)).der, tainted };
-    }),
-    jwtAuthorities: keep(bundle.jwtAuthorities, toKeyAuthority),
-    witAuthorities: keep(bundle.witAuthorities, toKeyAuthority),
+    x509Authorities: keep(bundle.x509Authorities, x509AuthorityReader(known?.x509Authorities ?? [])),
+    jwtAuthorities: keep(bundle.jwtAuthorities, keyAuthorityReader(known?.jwtAuthorities ?? [])),
+    witAuthorities: keep(bundle.witAuthorities, keyAuthorityReader(known?.witAuthorities ?? [])),
     refreshHint: Math.max(0, seconds(bundle.refreshHint)),
     sequence: bundle.sequenceNumber,
+  };
+}
+
+type Read<T, R> = (item: T) => R;
+
+function x509AuthorityReader(known: readonly X509Authority[]): Read<Bundle["x509Authorities"][number], X509Authority> {
+  const textOf = (der: Uint8Array): string => Buffer.from(der.buffer, der.byteOffset, der.length).toString("latin1");
+  const byContent = new Map(known.map((authority) => [textOf(authority.certificate), authority]));
+  return ({ asn1, tainted }) => {
+    const same = byContent.get(textOf(asn1));
+    if (same?.tainted === tainted) return same;
+    return { certificate: same?.certificate ?? parseCertificate(ownBytes(asn1)).der, tainted };
+  };
+}
+
+function keyAuthorityReader(known: readonly KeyAuthority[]): Read<Bundle["jwtAuthorities"][number], KeyAuthority> {
+  const byId = new Map(known.map((authority) => [authority.keyId, authority]));
+  return (key) => {
+    const same = byId.get(key.keyId);
+    const isSame =
+      same?.tainted === key.tainted &&
+      same.expiresAt === seconds(key.expiresAt) &&
+      Buffer.compare(same.publicKey, key.publicKey) === 0;
+    return isSame ? same : toKeyAuthority(key);
   };
 }
 
