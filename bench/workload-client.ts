@@ -145,8 +145,9 @@ const operations = {
     return watcher.noticed(o.id, o.what, o.timeoutMs);
   },
 
-  /** Begins to ask for the server's health every `everyMs`. */
-  async probe(o: { socket: string; everyMs: number }): Promise<void> {
+  /** Begins to ask for the server's health every `everyMs`; as user `uid` if given, whom this process is from then on. */
+  async probe(o: { socket: string; everyMs: number; uid?: number }): Promise<void> {
+    if (o.uid !== undefined && process.getuid?.() !== o.uid) process.setuid?.(o.uid);
     probe = new Probe(o.socket);
     void probe.run(o.everyMs);
   },

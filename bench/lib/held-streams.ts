@@ -1,4 +1,5 @@
 /** Many open streams, each on a connection of its own, and what a change brings to them. */
+import { setMaxListeners } from "node:events";
 import { connect } from "node:net";
 import { Connection } from "./connection.ts";
 import { acknowledgement, FIRST_REQUEST, STREAM_SECRETS } from "./envoy-calls.ts";
@@ -40,7 +41,7 @@ export interface Change {
   readonly reached: number;
 }
 
-/** What it took until all streams were open again. */
+/** What it took until all streams were open again, or until time was up. */
 export interface Storm {
   readonly micros: number;
   /** Connections that were refused and tried again. */
@@ -61,26 +62,28 @@ export class HeldStreams {
     await Promise.all(Array.from({ length: lanes }, lane));
   }
 
-  /** Closes every stream and opens as many at the same moment; who is refused tries again. */
+  /** Closes every stream and opens as many at the same moment; who is refused tries again until time is up. */
   async reconnect(socket: string, timeoutMs: number): Promise<Storm> {
     const { length } = this.#held;
-    const end = Date.now() + timeoutMs;
-    let retries = 0;
     await this.close();
     const started = monotonicMicros();
+    const givenUp = new AbortController();
+    setMaxListeners(0, givenUp.signal);
+    let retries = 0;
     const again = async (): Promise<void> => {
-      for (;;) {
+      while (!givenUp.signal.aborted) {
         try {
-          this.#held.push(await holdOne(socket, "FetchX509SVID"));
+          this.#held.push(await holdOne(socket, "FetchX509SVID", givenUp.signal));
           return;
-        } catch (error) {
-          if (Date.now() > end) throw error;
+        } catch {
           retries++;
           await pause(Math.random() * 2 * RETRY_MS);
         }
       }
     };
+    const timer = setTimeout(() => givenUp.abort(), timeoutMs);
     await Promise.all(Array.from({ length }, again));
+    clearTimeout(timer);
     return { micros: monotonicMicros() - started, retries, open: this.count };
   }
 
@@ -122,13 +125,18 @@ export class HeldStreams {
   }
 }
 
-function holdOne(socket: string, kind: StreamKind): Promise<Held> {
+/** Resolves with the first message; `givenUp` closes what has none by then. */
+function holdOne(socket: string, kind: StreamKind, givenUp?: AbortSignal): Promise<Held> {
   return new Promise((resolve, reject) => {
     const connection = new Connection(connect(socket));
+    const giveUp = (): void => void connection.socket.destroy();
+    givenUp?.addEventListener("abort", giveUp);
     const stream: Held = { connection, messages: 0, bytes: 0, length: -1, changedAt: 0, lost: false };
     const took = (length: number): void => {
-      if (stream.length < 0) resolve(stream);
-      else {
+      if (stream.length < 0) {
+        givenUp?.removeEventListener("abort", giveUp);
+        resolve(stream);
+      } else {
         stream.messages++;
         stream.bytes += length;
         if (length !== stream.length && stream.changedAt === 0) stream.changedAt = monotonicMicros();
@@ -136,6 +144,7 @@ function holdOne(socket: string, kind: StreamKind): Promise<Held> {
       stream.length = length;
     };
     const end = (): void => {
+      givenUp?.removeEventListener("abort", giveUp);
       stream.lost = true;
       connection.socket.destroy();
       reject(new Error("refused: a stream ended while streams were opened"));

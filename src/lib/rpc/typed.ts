@@ -118,7 +118,7 @@ async function sendAll<Response>(
 }
 
 /** Decodes a request. Throws `INVALID_ARGUMENT`. */
-export function decodeRequest<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
+export function decodeRequest<T>(codec: Pick<MessageCodec<T>, "decode">, bytes: Uint8Array): T {
   try {
     return codec.decode(bytes);
   } catch (error) {
