@@ -37,6 +37,8 @@ export const reconnectStorm: Scenario = {
       const prober = stack.use(new Worker<WorkloadOperations>("workload-client.ts"));
       const most = context.quick ? 200 : context.streams;
       if (!IS_ROOT) context.note("health is asked for by the same user, who waits behind the callers: not run as root");
+      // An agent that has just started runs code that is not compiled yet.
+      if (!context.quick) await storm(pair, prober, FEW);
       let gaveUp = false;
       return async () => {
         const few = await storm(pair, prober, Math.min(FEW, most));
