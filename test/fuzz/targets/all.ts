@@ -1,10 +1,12 @@
 /** Everything that is fuzzed. */
 import type { FuzzTarget } from "../../../scripts/fuzz/target.ts";
+import { certificate, certificates, request, spki } from "./certificates.ts";
 import { challenge, payload, pem, quoteResponse, secret } from "./messages.ts";
 import { pathAuthority } from "./path-authority.ts";
 import { ak, quote } from "./proofs.ts";
 import { area } from "./public-area.ts";
 import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
+import { jwt, jwtValidate } from "./tokens.ts";
 
 /** In the order in which they are run. */
 export const TARGETS: readonly FuzzTarget[] = [
@@ -21,5 +23,10 @@ export const TARGETS: readonly FuzzTarget[] = [
   pem,
   ak,
   quote,
-  pathAuthority,
+  spki,
+  certificate,
+  certificates,
+  request,
+  jwt,
+  jwtValidate,
 ];
