@@ -70,6 +70,15 @@ export function field(tag: number, length: number): Uint8Array {
   return Uint8Array.of(...varint(BigInt(tag)), ...varint(BigInt(length)));
 }
 
+/** A second reader: the texts that fields of one number hold, at the top of a message. */
+export function stringsOf(bytes: Uint8Array, number: number): string[] {
+  const places: Place[] = [];
+  if (!parse(bytes, 0, bytes.length, -1, MAX_DEPTH, places)) return [];
+  return places
+    .filter(({ tag }) => tag === ((number << 3) | BYTES))
+    .map(({ from, end }) => Buffer.from(bytes.subarray(from, end)).toString());
+}
+
 /** Adds the fields between two offsets; false, and none added, when the bytes are no fields to their end. */
 function parse(bytes: Uint8Array, from: number, end: number, parent: number, depth: number, places: Place[]): boolean {
   const known = places.length;

@@ -1,10 +1,12 @@
 /** Everything that is fuzzed. */
 import type { FuzzTarget } from "../../../scripts/fuzz/target.ts";
+import { adminApi, workloadApi } from "./agent-sockets.ts";
 import { certificate, certificates, request, spki } from "./certificates.ts";
 import { challenge, payload, pem, quoteResponse, secret } from "./messages.ts";
 import { pathAuthority } from "./path-authority.ts";
 import { ak, quote } from "./proofs.ts";
 import { area } from "./public-area.ts";
+import { sds } from "./sds.ts";
 import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
 import { jwt, jwtValidate } from "./tokens.ts";
 
@@ -29,4 +31,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   request,
   jwt,
   jwtValidate,
+  workloadApi,
+  adminApi,
+  sds,
 ];
