@@ -7,6 +7,7 @@ import { pathAuthority } from "./path-authority.ts";
 import { ak, quote } from "./proofs.ts";
 import { area } from "./public-area.ts";
 import { sds } from "./sds.ts";
+import { serverApi } from "./server-api.ts";
 import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
 import { jwt, jwtValidate } from "./tokens.ts";
 
@@ -34,4 +35,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   workloadApi,
   adminApi,
   sds,
+  serverApi,
 ];
