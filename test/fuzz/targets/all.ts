@@ -2,11 +2,13 @@
 import type { FuzzTarget } from "../../../scripts/fuzz/target.ts";
 import { adminApi, workloadApi } from "./agent-sockets.ts";
 import { certificate, certificates, request, spki } from "./certificates.ts";
+import { chain } from "./chains.ts";
 import { challenge, payload, pem, quoteResponse, secret } from "./messages.ts";
 import { pathAuthority } from "./path-authority.ts";
 import { ak, quote } from "./proofs.ts";
 import { area } from "./public-area.ts";
 import { sds } from "./sds.ts";
+import { serverAnswers } from "./server-answers.ts";
 import { serverApi } from "./server-api.ts";
 import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
 import { jwt, jwtValidate } from "./tokens.ts";
@@ -36,4 +38,6 @@ export const TARGETS: readonly FuzzTarget[] = [
   adminApi,
   sds,
   serverApi,
+  serverAnswers,
+  chain,
 ];

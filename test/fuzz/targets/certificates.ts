@@ -1,5 +1,4 @@
 /** X.509 certificates, requests and public keys; node:crypto, which is OpenSSL, reads them a second time. */
-import { X509Certificate } from "node:crypto";
 import { type FuzzTarget, holds } from "../../../scripts/fuzz/target.ts";
 import { mutateDer } from "../../../scripts/fuzz/tree-der.ts";
 import { type Certificate, parseCertificate, spiffeIdOf, splitCertificates } from "../../../src/pki/certificate.ts";
@@ -9,6 +8,7 @@ import { nameOf } from "../../../src/pki/name.ts";
 import { encodeSpki, publicKeyFromSpki, readSpki, subjectKeyId } from "../../../src/pki/spki.ts";
 import { CERTIFICATES, elementAt, elementsIn, LEAF, REQUESTS, ROOT, SPKIS } from "../seeds/x509.ts";
 import { PKI } from "./covers.ts";
+import { openssl } from "./openssl.ts";
 import { equal } from "./plain.ts";
 import { chosen, judged, outcome, same } from "./refusal.ts";
 
@@ -123,14 +123,6 @@ function checkCertificate(input: Uint8Array, parsed: Certificate): void {
     holds(uris.join() === parsed.uriSans.map((one) => `URI:${one}`).join(), "OpenSSL reads the same URIs");
     const hosts = alternatives.split(", ").filter((one) => one.startsWith("DNS:"));
     holds(hosts.join() === parsed.dnsSans.map((one) => `DNS:${one}`).join(), "OpenSSL reads the same DNS names");
-  }
-}
-
-function openssl(input: Uint8Array): X509Certificate | undefined {
-  try {
-    return new X509Certificate(input);
-  } catch {
-    return undefined;
   }
 }
 
