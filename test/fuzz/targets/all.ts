@@ -3,6 +3,7 @@ import type { FuzzTarget } from "../../../scripts/fuzz/target.ts";
 import { adminApi, workloadApi } from "./agent-sockets.ts";
 import { certificate, certificates, request, spki } from "./certificates.ts";
 import { chain } from "./chains.ts";
+import { agentData, bundle, config, hostFiles, spiffeId } from "./documents.ts";
 import { challenge, payload, pem, quoteResponse, secret } from "./messages.ts";
 import { pathAuthority } from "./path-authority.ts";
 import { ak, quote } from "./proofs.ts";
@@ -40,4 +41,9 @@ export const TARGETS: readonly FuzzTarget[] = [
   serverApi,
   serverAnswers,
   chain,
+  bundle,
+  spiffeId,
+  config,
+  agentData,
+  hostFiles,
 ];
