@@ -44,8 +44,8 @@ DESCRIPTION
   Changes valid structures, one change upon another, and runs each with the code under
   test. Inputs that reach code which none before them reached are changed further. A
   finding is an exception that is not documented, a promise that does not hold (what is
-  read is written again as the same bytes, nothing unsigned is believed, no prototype
-  changes), more than 100 ms for one input, a hang, or a want of memory. The input is
+  read is written again as the same, a second reader agrees, nothing unsigned is believed,
+  no prototype changes), more than 100 ms for one input, a hang, or a want of memory. The input is
   saved, the target ends there, and the next begins.
 
 OPTIONS

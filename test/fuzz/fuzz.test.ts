@@ -13,7 +13,10 @@ import { GENUINE } from "./seeds/genuine.ts";
 import { TARGETS } from "./targets/all.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const SIGNED = ["verify-ak", "verify-quote"];
+/** Where signatures are made and checked, an execution takes a hundred times as long. */
+const SIGNED = ["verify-ak", "verify-quote", "jwt-validate", "verify-chain", "server-api"];
+const MANY = 700;
+const FEW = 100;
 const folder = mkdtempSync(join(tmpdir(), "hf-fuzz-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -28,7 +31,7 @@ describe("every target", () => {
     const verdicts = new Set<Verdict>();
     for (const seed of seeds) verdicts.add(await target.run(seed));
     expect(verdicts).toEqual(new Set(["accepted"]));
-    const runs = SIGNED.includes(target.name) ? 100 : 1_500;
+    const runs = SIGNED.includes(target.name) ? FEW : MANY;
     const result = await fuzz(target, { seed: 1, runs, seconds: 60 });
     expect(result.findings.map(({ what }) => what)).toEqual([]);
     expect(result.executions).toBe(runs);
@@ -43,6 +46,11 @@ describe("every target", () => {
       ?.seeds()
       .map((seed) => Buffer.from(seed).toString("hex"));
     expect(seeds).toEqual(expect.arrayContaining(quoted));
+  });
+
+  test("processor time ends a run", async () => {
+    const { executions } = await fuzz(TARGETS[0]!, { seed: 1, runs: 1e9, seconds: 60, cpuSeconds: 0.02 });
+    expect(executions).toBeGreaterThan(0);
   });
 
   test("the same seed makes the same inputs", async () => {
@@ -110,7 +118,14 @@ describe("npm run fuzz", () => {
     const unknown = command("--tiem", "60");
     expect(unknown.status).toBe(2);
     expect(unknown.stderr).toMatch(/^fuzz: .*--tiem.*see --help\n$/s);
-    for (const args of [["--target", "nothing"], ["--runs", "many"], ["--time", "0"], ["--replay", "x"], ["60"]])
+    for (const args of [
+      ["--target", "nothing"],
+      ["--runs", "many"],
+      ["--time", "0"],
+      ["--cpu", "0"],
+      ["--replay", "x"],
+      ["60"],
+    ])
       expect(() => parseOptions(args, TARGETS), args.join(" ")).toThrow();
   });
 });

@@ -189,6 +189,7 @@ function adminMethods(): Methods {
   const source: AdminSource = {
     facts: () => ({
       trustDomain: OWN,
+      ...(UPDATE.identities[0] !== undefined && { svid: UPDATE.identities[0].svid }),
       bundle: OWN_BUNDLE,
       serving: true,
       connected: true,

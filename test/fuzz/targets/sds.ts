@@ -16,7 +16,7 @@ import { SecretEncoder } from "../../../src/workload-api/sds/secret-encoder.ts";
 import { answerOnce, StateOfTheWorld } from "../../../src/workload-api/sds/state-of-the-world.ts";
 import { LATER, PENDING, UPDATE } from "../seeds/world.ts";
 import { isMessage } from "./calls.ts";
-import { type Outcome, outcomeOf } from "./refusal.ts";
+import { chosen, type Outcome, outcomeOf } from "./refusal.ts";
 
 /** A stream of changes; the configuration, what is there at first and after, in the other flags. */
 const DELTA = 1;
@@ -110,7 +110,7 @@ export const sds: FuzzTarget = {
     for (const [at, message] of parts.entries()) {
       const codec = isDelta ? DeltaDiscoveryRequest : DiscoveryRequest;
       const isGood = isMessage({ ...codec, encode: (one) => codec.encode(one as never).finish() }, message);
-      if (!isDelta && at === 0) fetchOnce(message, deps);
+      if (!isDelta && at === 0 && chosen(input, 4)) fetchOnce(message, deps);
       const taken = refusable(() => conversation.take(message));
       if (taken.verdict === "refused") return verdict;
       holds(isGood, "what is no message is refused");
@@ -118,7 +118,7 @@ export const sds: FuzzTarget = {
       for (const update of updates) {
         const answered = refusable(() => conversation.answer(update));
         if (answered.verdict === "refused") return verdict;
-        if (answered.value !== undefined) checkAnswer(answered.value, asked, conversation);
+        if (answered.value !== undefined && chosen(input, 2)) checkAnswer(answered.value, asked, conversation);
         verdict = "accepted";
       }
     }

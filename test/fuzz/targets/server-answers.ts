@@ -81,26 +81,22 @@ const KINDS: readonly Kind[] = [
     SyncAuthorizedEntriesResponse,
     [
       { entries: [entry], more: true },
+      { entries: [{ ...entry, id: "entry-2", spiffeId: { ...id, path: "/second" } }] },
+    ],
+    synced,
+  ),
+  kind<SyncAuthorizedEntriesResponse>(
+    SyncAuthorizedEntriesResponse,
+    [
       {
         entryRevisions: [
           { id: "entry-2", revisionNumber: 4n, createdAt: 1n },
           { id: "entry-1", revisionNumber: 3n },
         ],
       },
+      { entries: [{ ...entry, id: "entry-2" }] },
     ],
-    async (first, next) => {
-      const messages = [
-        first,
-        ...[next() as SyncAuthorizedEntriesResponse | undefined].filter((one) => one !== undefined),
-      ];
-      const talk = { send: () => {}, next: async () => messages.shift() };
-      const { entries, unchanged } = await syncEntries(talk, new Map([[KNOWN.entryId, KNOWN]]));
-      holds(
-        unchanged.every((one) => one === KNOWN.entryId),
-        "what is unchanged is known",
-      );
-      return entries.map(checkEntry).includes(true) || unchanged.length > 0;
-    },
+    synced,
   ),
   kind<GetAuthorizedEntriesResponse>(GetAuthorizedEntriesResponse, [{ entries: [entry, entry] }], ({ entries }) =>
     entries.map(checkEntry).includes(true),
@@ -198,6 +194,19 @@ function kind<T>(
   read: (message: T, next: () => unknown) => boolean | Promise<boolean>,
 ): Kind {
   return { codec, seeds, read };
+}
+
+/** Holds the agent's side of a sync, with one entry known. */
+async function synced(first: SyncAuthorizedEntriesResponse, next: () => unknown): Promise<boolean> {
+  const second = next() as SyncAuthorizedEntriesResponse | undefined;
+  const messages = second === undefined ? [first] : [first, second];
+  const talk = { send: () => {}, next: async () => messages.shift() };
+  const { entries, unchanged } = await syncEntries(talk, new Map([[KNOWN.entryId, KNOWN]]));
+  holds(
+    unchanged.every((one) => one === KNOWN.entryId),
+    "what is unchanged is known",
+  );
+  return entries.map(checkEntry).includes(true) || unchanged.length > 0;
 }
 
 /** Whether the agent uses an entry; one that it uses has an identity of its own trust domain. */

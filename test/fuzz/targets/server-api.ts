@@ -66,7 +66,14 @@ const entry = {
   additionalAttributes: { jwtSvidIncludeJti: true },
 };
 const foreign = [...UPDATE.federatedBundles.values()].map((bundle) => bundleToMessage(bundle));
-const mask = { spiffeId: true, selectors: true, x509Authorities: true, jwtAuthorities: true, banned: true };
+const mask = {
+  spiffeId: true,
+  revisionNumber: true,
+  selectors: true,
+  x509Authorities: true,
+  jwtAuthorities: true,
+  banned: true,
+};
 const matches = { bySelectors: { selectors, match: 2 }, byFederatesWith: { trustDomains: ["other.test"], match: 3 } };
 
 /** One request of each method that takes anything, by the end of its path; two for a stream. */
