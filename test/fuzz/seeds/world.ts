@@ -89,7 +89,7 @@ export function still<T>(value: T): Watchable<T> {
       yield value;
       await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     },
-  } as Watchable<T>;
+  };
 }
 
 /** Time that stands still. */

@@ -99,7 +99,6 @@ const adminCodecs = withReflection(
 );
 
 const TOKENS = TOKEN_SEEDS.map(({ header, claims, signature }) => compact(header, claims, signature));
-const { encode: encodeReflection } = ServerReflectionRequest;
 const REFLECTION_SEEDS = (
   [
     { $case: "listServices", value: "" },
@@ -108,7 +107,7 @@ const REFLECTION_SEEDS = (
     { $case: "fileContainingExtension", value: { containingType: "X509SVID", extensionNumber: 1 } },
     { $case: "allExtensionNumbersOfType", value: "X509SVID" },
   ] as const
-).map((messageRequest) => encodeReflection({ host: "h", messageRequest }).finish());
+).map((messageRequest) => ServerReflectionRequest.encode({ host: "h", messageRequest }).finish());
 
 /** `SpiffeWorkloadAPI`, health and reflection. */
 export const workloadApi = socket(

@@ -69,7 +69,7 @@ export class FuzzCall<P> implements Call<P> {
   readonly #settled = Promise.withResolvers<void>();
   readonly #header: string | undefined;
 
-  constructor(peer: P, method: string, header: string | undefined = undefined) {
+  constructor(peer: P, method: string, header?: string) {
     this.peer = peer;
     this.method = method;
     this.#header = header;

@@ -109,7 +109,7 @@ export const sds: FuzzTarget = {
     let verdict: Verdict = "refused";
     for (const [at, message] of parts.entries()) {
       const codec = isDelta ? DeltaDiscoveryRequest : DiscoveryRequest;
-      const isGood = isMessage({ ...codec, encode: (one) => codec.encode(one as never).finish() }, message);
+      const isGood = isMessage({ ...codec, encode: (one) => codec.encode(one).finish() }, message);
       if (!isDelta && at === 0 && chosen(input, 4)) fetchOnce(message, deps);
       const taken = refusable(() => conversation.take(message));
       if (taken.verdict === "refused") return verdict;

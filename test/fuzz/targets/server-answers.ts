@@ -48,14 +48,14 @@ const LOG: Logger = {
   named: () => LOG,
 };
 
-interface Message {
-  readonly decode: (bytes: Uint8Array) => unknown;
-  readonly encode: (message: never) => { finish(): Uint8Array };
-  readonly fromPartial: (message: never) => unknown;
+interface Message<T> {
+  decode(bytes: Uint8Array): T;
+  encode(message: T): { finish(): Uint8Array };
+  fromPartial(message: never): T;
 }
 
 interface Kind {
-  readonly codec: Message;
+  readonly codec: Message<never>;
   readonly seeds: readonly object[];
   /** What the agent makes of it. Resolves to whether there is something that it uses. */
   readonly read: (message: never, next: () => unknown) => boolean | Promise<boolean>;
@@ -77,7 +77,7 @@ const any = (typeUrl: string, bytes: Uint8Array): object => ({ typeUrl, value: B
 
 /** By the flags of an input. */
 const KINDS: readonly Kind[] = [
-  kind<SyncAuthorizedEntriesResponse>(
+  kind(
     SyncAuthorizedEntriesResponse,
     [
       { entries: [entry], more: true },
@@ -85,7 +85,7 @@ const KINDS: readonly Kind[] = [
     ],
     synced,
   ),
-  kind<SyncAuthorizedEntriesResponse>(
+  kind(
     SyncAuthorizedEntriesResponse,
     [
       {
@@ -98,10 +98,10 @@ const KINDS: readonly Kind[] = [
     ],
     synced,
   ),
-  kind<GetAuthorizedEntriesResponse>(GetAuthorizedEntriesResponse, [{ entries: [entry, entry] }], ({ entries }) =>
+  kind(GetAuthorizedEntriesResponse, [{ entries: [entry, entry] }], ({ entries }) =>
     entries.map(checkEntry).includes(true),
   ),
-  kind<Bundle>(Bundle, [bundleToMessage(OWN_BUNDLE)], (message) => {
+  kind(Bundle, [bundleToMessage(OWN_BUNDLE)], (message) => {
     const bundle = toTrustBundle(message, OWN, LOG);
     holds(bundle.trustDomain === OWN, "a bundle is the one that was asked for");
     holds(bundle.refreshHint >= 0, "a hint is no time in the past");
@@ -113,10 +113,10 @@ const KINDS: readonly Kind[] = [
     );
     return read.length + bundle.jwtAuthorities.length + bundle.witAuthorities.length > 0;
   }),
-  kind<BatchNewX509SVIDResponse>(BatchNewX509SVIDResponse, [{ results: [{ svid }] }], ({ results }) =>
+  kind(BatchNewX509SVIDResponse, [{ results: [{ svid }] }], ({ results }) =>
     results.some(({ svid: one }) => toChain(one).length > 0),
   ),
-  kind<NewJWTSVIDResponse>(
+  kind(
     NewJWTSVIDResponse,
     [{ svid: { token, id, issuedAt: BigInt(NOW / 1_000), expiresAt: BigInt(NOW / 1_000 + 60) } }],
     ({ svid: one }) => {
@@ -125,7 +125,7 @@ const KINDS: readonly Kind[] = [
       return true;
     },
   ),
-  kind<AttestAgentResponse>(
+  kind(
     AttestAgentResponse,
     [
       { step: { $case: "result", value: { svid, reattestable: true } } },
@@ -133,10 +133,10 @@ const KINDS: readonly Kind[] = [
     ],
     ({ step }) => step?.$case === "challenge" || toChain(step?.value.svid).length > 0,
   ),
-  kind<RenewAgentResponse>(RenewAgentResponse, [{ svid }], ({ svid: one }) => toChain(one).length > 0),
-  kind<WatchAuthorizedResponse>(WatchAuthorizedResponse, [{ entriesRevision: 1n, spreadMs: 5 }], () => true),
-  kind<BatchNewWITSVIDResponse>(BatchNewWITSVIDResponse, [{ results: [{ svid: { token, id } }] }], () => true),
-  kind<Status>(
+  kind(RenewAgentResponse, [{ svid }], ({ svid: one }) => toChain(one).length > 0),
+  kind(WatchAuthorizedResponse, [{ entriesRevision: 1n, spreadMs: 5 }], () => true),
+  kind(BatchNewWITSVIDResponse, [{ results: [{ svid: { token, id } }] }], () => true),
+  kind(
     Status,
     [
       {
@@ -167,7 +167,7 @@ export const serverAnswers: FuzzTarget = {
   maxBytes: 60_000,
   seeds: () =>
     KINDS.map(({ codec, seeds }, flags) =>
-      packFields({ flags, parts: seeds.map((one) => codec.encode(codec.fromPartial(one as never) as never).finish()) }),
+      packFields({ flags, parts: seeds.map((one) => codec.encode(codec.fromPartial(one as never)).finish()) }),
     ),
   mutate: mutateParts(mutateProtobuf, mutateProtobuf),
   run: async (input): Promise<Verdict> => {
@@ -175,7 +175,8 @@ export const serverAnswers: FuzzTarget = {
     const [first = EMPTY, second = EMPTY] = parts;
     const { codec, read } = KINDS[flags % KINDS.length] as Kind;
     if (flags % KINDS.length === STATUS) checkFailure(first);
-    if (!isMessage({ decode: codec.decode, encode: (one) => codec.encode(one).finish() }, first)) return "refused";
+    if (!isMessage({ decode: (bytes) => codec.decode(bytes), encode: (one) => codec.encode(one).finish() }, first))
+      return "refused";
     const next = (): unknown => {
       try {
         return second.length === 0 ? undefined : codec.decode(second);
@@ -183,17 +184,17 @@ export const serverAnswers: FuzzTarget = {
         return undefined;
       }
     };
-    const result = await outcomeLater(async () => await read(codec.decode(first) as never, next), ...EXPECTED);
+    const result = await outcomeLater(async () => await read(codec.decode(first), next), ...EXPECTED);
     return result.verdict === "accepted" && result.value ? "accepted" : "refused";
   },
 };
 
 function kind<T>(
-  codec: Message,
+  codec: Message<T>,
   seeds: readonly object[],
   read: (message: T, next: () => unknown) => boolean | Promise<boolean>,
 ): Kind {
-  return { codec, seeds, read };
+  return { codec: codec as unknown as Message<never>, seeds, read };
 }
 
 /** Holds the agent's side of a sync, with one entry known. */

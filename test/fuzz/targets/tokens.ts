@@ -24,27 +24,10 @@ import { outcome, outcomeLater } from "./refusal.ts";
 
 const NAMES = `alg kid typ crit cty jwk jku x5u x5c b64 sub aud exp nbf iat iss jti __proto__ constructor a`.split(" ");
 const SECONDS = NOW / 1_000;
-const VALUES: readonly unknown[] = [
-  ...[
-    "none",
-    "HS256",
-    "ES256",
-    "ES384",
-    "ES512",
-    "RS256",
-    "RS512",
-    "PS256",
-    "EdDSA",
-    "JWT",
-    "JOSE",
-    "JWE",
-    "a",
-    "b",
-    "r",
-  ],
-  ...[AUDIENCE, [AUDIENCE], [], ["x"], WORKLOAD_ID, "spiffe://other.test/a/b", "spiffe://example.org", "spiffe://"],
-  ...[SECONDS - 61, SECONDS - 60, SECONDS - 59, SECONDS + 59, SECONDS + 60, SECONDS + 61, SECONDS + 0.5, NOW, null],
-];
+const TEXTS = `none HS256 ES256 ES384 ES512 RS256 RS512 PS256 EdDSA JWT JOSE JWE a b r spiffe:// spiffe://example.org
+  spiffe://other.test/a/b`.split(/\s+/);
+const TIMES = [-61, -60, -59, 0.5, 59, 60, 61].map((seconds) => SECONDS + seconds);
+const VALUES: readonly unknown[] = [...TEXTS, ...TIMES, AUDIENCE, [AUDIENCE], [], ["x"], WORKLOAD_ID, NOW, null];
 const mutateDocument = jsonMutator(NAMES, VALUES);
 const EMPTY = new Uint8Array();
 /** Sign after the change; which key, above it. */
