@@ -10,16 +10,11 @@ export type Outcome<T> = { readonly verdict: "accepted"; readonly value: T } | {
 
 /** Runs a reader: a value, a refusal by one of these codes, or an exception that goes on. */
 export function outcome<T>(read: () => T, ...codes: readonly ErrorCode[]): Outcome<T> {
-  return outcomeOf(read, MAX_REFUSAL, codes);
-}
-
-/** The same, where a refusal may be longer. */
-export function outcomeOf<T>(read: () => T, maxRefusal: number, codes: readonly ErrorCode[]): Outcome<T> {
   try {
     return { verdict: "accepted", value: read() };
   } catch (error) {
     if (!(error instanceof AgentError && codes.includes(error.code))) throw error;
-    holds(error.message.length <= maxRefusal, `a refusal has at most ${maxRefusal} characters, whatever was sent`);
+    holds(error.message.length <= MAX_REFUSAL, `a refusal has at most ${MAX_REFUSAL} characters, whatever was sent`);
     return { verdict: "refused" };
   }
 }

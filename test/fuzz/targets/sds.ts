@@ -16,7 +16,7 @@ import { SecretEncoder } from "../../../src/workload-api/sds/secret-encoder.ts";
 import { answerOnce, StateOfTheWorld } from "../../../src/workload-api/sds/state-of-the-world.ts";
 import { LATER, PENDING, UPDATE } from "../seeds/world.ts";
 import { isMessage } from "./calls.ts";
-import { chosen, type Outcome, outcomeOf } from "./refusal.ts";
+import { chosen, type Outcome, outcome } from "./refusal.ts";
 
 /** A stream of changes; the configuration, what is there at first and after, in the other flags. */
 const DELTA = 1;
@@ -30,8 +30,6 @@ const NAMES_FIELD = 3;
 const nonceOf = (count: number): string => String(count).padStart(8, "0");
 const OPTIONS = { defaultSvidName: "default", defaultBundleName: "ROOTCA", defaultAllBundlesName: "ALL" };
 const encoders = new SecretEncoder(OPTIONS);
-/** What a refusal may say: the names that are not to be had. */
-const MAX_REFUSAL = 600_000;
 
 const node = {
   id: "envoy",
@@ -138,9 +136,9 @@ function namesOf(message: Uint8Array, isDelta: boolean): readonly string[] {
   return readings.flatMap((names) => (names.every((one) => one === "") ? ["*"] : names));
 }
 
-/** Names that are refused are told. */
+/** All bundles in one, without the validator that knows them, are the configuration's fault. */
 function refusable<T>(work: () => T): Outcome<T> {
-  return outcomeOf(work, MAX_REFUSAL, ["INVALID_ARGUMENT", "INTERNAL"]);
+  return outcome(work, "INVALID_ARGUMENT", "INTERNAL");
 }
 
 function fetchOnce(message: Uint8Array, deps: ConversationDeps): void {
