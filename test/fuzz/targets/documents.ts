@@ -97,17 +97,24 @@ function checkKeys(read: TrustBundle, { keys }: { readonly keys: readonly Record
     .map(({ x5c }) => (Array.isArray(x5c) ? x5c[0] : undefined));
   for (const { certificate } of read.x509Authorities) {
     holds(sent.includes(Buffer.from(certificate).toString("base64")), "an authority is the first of its x5c");
-    const element = keys.find(
-      ({ x5c }) => Array.isArray(x5c) && x5c[0] === Buffer.from(certificate).toString("base64"),
+    if (!chosen(certificate, 4)) continue;
+    const mine = keys.filter(({ x5c }) => Array.isArray(x5c) && x5c[0] === Buffer.from(certificate).toString("base64"));
+    holds(
+      mine.some((one) => isKey(one, keyIn(certificate) ?? certificate)),
+      "its key is the element's",
     );
-    if (chosen(certificate, 4))
-      holds(isKey(element ?? {}, keyIn(certificate) ?? certificate), "its key is the element's");
   }
 }
 
+/** Whether OpenSSL reads the element as this key. */
 function isKey({ kty, crv, x, y, n, e }: Readonly<Record<string, unknown>>, spki: Uint8Array): boolean {
-  const key = kty === "RSA" ? { kty, n, e } : { kty, crv, x, y };
-  return same(createPublicKey({ key: key as never, format: "jwk" }).export({ type: "spki", format: "der" }), spki);
+  try {
+    const key = kty === "RSA" ? { kty, n, e } : { kty, crv, x, y };
+    return same(createPublicKey({ key: key as never, format: "jwk" }).export({ type: "spki", format: "der" }), spki);
+  } catch {
+    // Elements of kinds that are left out may have the same ID.
+    return false;
+  }
 }
 
 /** Configuration files. */
