@@ -81,11 +81,13 @@ const HOST: StreamHost = {
   limits: new RateLimits(CLOCK, { perSecond: new Map(), ownPid: 1 }),
   open: new Set(),
 };
+/** Everybody's turn is now. */
+const TURNS = { run: (_uid: number, work: () => void): void => work() };
 const JWT = { allowUnauthenticatedVerifiers: true, allowedForeignClaims: new Set(["iss", "nested"]) };
 const REFLECTED = ["SpiffeWorkloadAPI", DEBUG_SERVICE, DELEGATED_IDENTITY_SERVICE];
 
 const workload: Methods = new Map([
-  ...[...x509Methods(HOST, JWT), ...jwtMethods({ host: HOST, source: SOURCE, clock: CLOCK }, JWT)].map(
+  ...[...x509Methods(HOST, JWT), ...jwtMethods({ host: HOST, source: SOURCE, clock: CLOCK, turns: TURNS }, JWT)].map(
     ([name, method]): [string, Method<ConnectedPeer>] => [`/SpiffeWorkloadAPI/${name}`, method],
   ),
   ...healthMethods<ConnectedPeer>(() => true),
