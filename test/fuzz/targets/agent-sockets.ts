@@ -26,8 +26,10 @@ import {
 import { LevelControl } from "../../../src/lib/level-control.ts";
 import { silentLogger } from "../../../src/lib/log.ts";
 import { LogShare } from "../../../src/lib/log-share.ts";
+import { noMetrics } from "../../../src/lib/metrics.ts";
 import type { Method } from "../../../src/lib/rpc/transport.ts";
 import type { Attestations, Attestee } from "../../../src/workload-api/attestations.ts";
+import type { FairTurns } from "../../../src/workload-api/fair-turns.ts";
 import { healthMethods } from "../../../src/workload-api/health.ts";
 import { jwtMethods } from "../../../src/workload-api/jwt.ts";
 import { Later } from "../../../src/workload-api/later.ts";
@@ -82,7 +84,8 @@ const HOST: StreamHost = {
   open: new Set(),
 };
 /** Everybody's turn is now. */
-const TURNS = { run: (_uid: number, work: () => void): void => work() };
+const TURNS = { run: (_uid: number, work: () => void): void => work() } as FairTurns;
+const PACE = { clock: CLOCK, turns: TURNS };
 const JWT = { allowUnauthenticatedVerifiers: true, allowedForeignClaims: new Set(["iss", "nested"]) };
 const REFLECTED = ["SpiffeWorkloadAPI", DEBUG_SERVICE, DELEGATED_IDENTITY_SERVICE];
 
@@ -91,7 +94,7 @@ const workload: Methods = new Map([
     ([name, method]): [string, Method<ConnectedPeer>] => [`/SpiffeWorkloadAPI/${name}`, method],
   ),
   ...healthMethods<ConnectedPeer>(() => true),
-  ...reflectionMethods<ConnectedPeer>(REFLECTED, fileDescriptors),
+  ...reflectionMethods<ConnectedPeer>(PACE, REFLECTED, fileDescriptors),
 ]);
 const workloadCodecs = withReflection(codecsOf(SpiffeWorkloadAPIService, HealthService, ServerReflectionService));
 
@@ -208,6 +211,7 @@ function adminMethods(): Methods {
     attestProcess: async () => [{ type: "unix", value: "uid:0" }],
     levels: new LevelControl(new FakeLevel()),
     clock: CLOCK,
+    metrics: noMetrics,
     log: silentLogger,
     delegates: new Set([WORKLOAD]),
     version: "0",
@@ -217,7 +221,7 @@ function adminMethods(): Methods {
     ...loggerMethods<ConnectedPeer>(deps, {}),
     ...delegatedIdentityMethods(deps, {}),
     ...statusMethods<ConnectedPeer>(deps, {}),
-    ...reflectionMethods<ConnectedPeer>(REFLECTED, adminFileDescriptors),
+    ...reflectionMethods<ConnectedPeer>(PACE, REFLECTED, adminFileDescriptors),
   ]);
 }
 
