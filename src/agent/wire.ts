@@ -14,6 +14,7 @@ import {
   isReserved,
   makeSpiffeId,
   parseTrustDomain,
+  pathOf,
   type SpiffeId,
   type TrustDomain,
   trustDomainOf,
@@ -52,6 +53,8 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): Authori
   if (!isEntryId(entry.id)) throw malformed("its ID is missing or malformed");
   const spiffeId = toSpiffeId(entry.spiffeId);
   if (trustDomainOf(spiffeId) !== trustDomain) throw malformed(`its SPIFFE ID ${spiffeId} is of another trust domain`);
+  // X509-SVID 3.1, JWT-SVID 3.1: the ID of the trust domain itself is no workload's
+  if (pathOf(spiffeId) === "") throw malformed("its SPIFFE ID has no path");
   if (isReserved(spiffeId)) throw malformed(`its SPIFFE ID ${spiffeId} is reserved`);
   if (entry.selectors.length === 0) throw malformed("it has no selectors");
   if (entry.selectors.length > LIMIT.selectors) throw malformed("it has too many selectors");

@@ -53,6 +53,7 @@ describe("entries", () => {
     ["an endless ID", { id: "a".repeat(256) }],
     ["no SPIFFE ID", { spiffeId: undefined }],
     ["no path to speak of", { spiffeId: { trustDomain: TD, path: "/a/" } }],
+    ["no path", { spiffeId: { trustDomain: TD, path: "" } }],
     ["another trust domain", { spiffeId: { trustDomain: "other.org", path: "/web" } }],
     ["a reserved ID", { spiffeId: { trustDomain: TD, path: "/spire/agent/x" } }],
     ["no selectors", { selectors: [] }],

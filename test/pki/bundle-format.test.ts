@@ -163,6 +163,14 @@ describe("malformed", () => {
     expect(() => spiffe(document)).toThrow(expect.objectContaining({ code: "MALFORMED" }));
   });
 
+  test("a long kid that comes with two keys is cut short in what is said of it", () => {
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const long = { ...jwt, kid: "k".repeat(10_000) };
+    expect(() => spiffe({ keys: [long, { ...long, ...publicKey.export({ format: "jwk" }) }] })).toThrow(
+      /two keys with the kid "k{100}"$/,
+    );
+  });
+
   test.each([
     ["no JSON", "{"],
     ["nothing", ""],
