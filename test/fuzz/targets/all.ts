@@ -46,4 +46,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   config,
   agentData,
   hostFiles,
+  pathAuthority,
 ];
