@@ -1,6 +1,7 @@
 /** Counts a request's fields before it is decoded: a hundred thousand tiny ones would hold everybody up for that long. */
-import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { type BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { findAgentError, publicError } from "../../lib/errors.ts";
+import { SkippingReader } from "../../lib/rpc/skipping-reader.ts";
 
 /** Envoy 1.40 sends about a thousand: one for each extension. */
 const MOST_FIELDS = 8_192;
@@ -40,7 +41,7 @@ export const DELTA_DISCOVERY: Shape = new Map([
 /** Throws `INVALID_ARGUMENT` for too many fields. What else is wrong with the bytes is the decoder's to say. */
 export function checkFields(bytes: Uint8Array, shape: Shape): void {
   try {
-    new FieldCount(new BinaryReader(bytes)).read(bytes.length, shape, 0);
+    new FieldCount(new SkippingReader(bytes)).read(bytes.length, shape, 0);
   } catch (error) {
     if (findAgentError(error) !== undefined) throw error;
   }
