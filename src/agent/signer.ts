@@ -25,8 +25,8 @@ export interface SigningWork<S extends Lifetime> {
   readonly maxBatch: number;
   /** The entries to look after. */
   entries(): Iterable<QueuedEntry<S>>;
-  /** Whether there still is an entry with this ID. */
-  has(entryId: string): boolean;
+  /** Whether to remember that an entry failed; `rests`: its next try is still to come. */
+  remembers(entryId: string, rests: boolean): boolean;
   /** Calls back when a caller came for an entry without an SVID. Returns the function that ends it. */
   onWanted(listener: () => void): () => void;
   /** Whether an SVID hangs below an authority that is tainted now. */
@@ -109,10 +109,10 @@ export class Signer<S extends Lifetime> {
   #look(): SigningQueue<S> {
     const { clock, health } = this.#deps;
     const work = this.#work;
-    const now = clock.now();
+    const [now, monotonic] = [clock.now(), clock.monotonic()];
     const resting = new Map<string, number>();
     for (const [id, { until }] of this.#failures) {
-      if (work.has(id)) resting.set(id, now + until - clock.monotonic());
+      if (work.remembers(id, until > monotonic)) resting.set(id, now + until - monotonic);
     }
     for (const id of Array.from(this.#failures.keys())) if (!resting.has(id)) this.#failures.delete(id);
     const queue = signingQueue(work.entries(), { now, isTainted: work.taintCheck(), resting });

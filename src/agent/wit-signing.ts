@@ -57,8 +57,10 @@ export class WitSigning implements SigningWork<WitSvid> {
     return this.#deps.wits.entries();
   }
 
-  has(entryId: string): boolean {
-    return this.#deps.cache.entry(entryId) !== undefined;
+  /** An entry that nobody follows is not tried again, and so is no problem once it has rested. */
+  remembers(entryId: string, rests: boolean): boolean {
+    const { cache, wits } = this.#deps;
+    return cache.entry(entryId) !== undefined && (rests || wits.isFollowed(entryId));
   }
 
   onWanted(listener: () => void): () => void {

@@ -78,6 +78,11 @@ export class WitSvids implements WitSource {
     }
   }
 
+  /** Whether somebody follows the entry. */
+  isFollowed(entryId: string): boolean {
+    return (this.#records.get(entryId)?.followers.size ?? 0) > 0;
+  }
+
   /** Takes over WIT-SVIDs, all in one change. Those of entries that went, or name another ID by now, are left out. */
   put(issued: readonly Issued<WitSvid>[]): void {
     const changed: WitRecord[] = [];

@@ -53,7 +53,7 @@ export class X509Signing implements SigningWork<X509Svid> {
     return this.#deps.cache.entries();
   }
 
-  has(entryId: string): boolean {
+  remembers(entryId: string): boolean {
     return this.#deps.cache.entry(entryId) !== undefined;
   }
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { WitSvids, witTaintCheck } from "../../src/agent/wit-svids.ts";
-import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
 import { makeSpiffeId } from "../../src/spiffe/id.ts";
 import type { WitSvid } from "../../src/spiffe/svid.ts";
@@ -15,7 +14,7 @@ const MINUTE = 60_000;
 function setUp(...ids: string[]) {
   const clock = new ManualClock();
   const entries = new Map<string, AuthorizedEntry>();
-  const cache = { entry: (id: string) => entries.get(id), bundle: witBundle(TD, key) as TrustBundle };
+  const cache = { entry: (id: string) => entries.get(id), bundle: witBundle(TD, key) };
   const wits = new WitSvids({ clock, cache });
   const add = (entryId: string, change: Partial<AuthorizedEntry> = {}): AuthorizedEntry => {
     const entry = authorized(entryId, ["unix:uid:1"], change);

@@ -3,6 +3,7 @@ import { createPublicKey } from "node:crypto";
 import { decodeJwt, type JWK } from "jose";
 import { expect, test } from "vitest";
 import type { WitState } from "../../src/workload-api/ports.ts";
+import { FakeClock } from "../fakes/fake-clock.ts";
 import { makeKey, type SigningKey, witBundle } from "../pki/jwt-tokens.ts";
 import { makeSite, type RunningAgent, type Site, startAgent, until } from "./harness.ts";
 
@@ -140,11 +141,11 @@ test("an entry that changes has a new one; with another ID the old one is gone a
   server.addEntry("web", "/web", [SELECTOR], { revisionNumber: 1n });
   await until(() => ![undefined, first].includes(caller.token()));
   server.addEntry("web", "/renamed", [SELECTOR], { revisionNumber: 2n });
-  const seen = new Set<string | undefined>();
+  const seen = new Set<string>();
   await until(() => {
     const [state] = caller.look();
-    if (state?.entry.spiffeId.endsWith("/renamed") === true) seen.add(state.svid?.spiffeId);
-    return seen.has("spiffe://example.org/renamed" as never);
+    if (state?.entry.spiffeId.endsWith("/renamed") === true) seen.add(state.svid?.spiffeId ?? "");
+    return seen.has("spiffe://example.org/renamed");
   });
   expect(seen).not.toContain("spiffe://example.org/web");
 });
@@ -199,6 +200,29 @@ test("one entry that is refused does not keep the others from theirs", async () 
     [false, true],
     [true, false],
   ]);
+});
+
+test("a failure is no problem any more when nobody follows its entry, but rests until then", async () => {
+  await using site = await makeSite();
+  const { server } = site;
+  sign(site, makeKey("wit-1"));
+  server.addEntry("web", "/web", [SELECTOR]);
+  const clock = new FakeClock(Date.now());
+  await using agent = await startAgent(site, { clock, options: { syncIntervalMs: 60_000 } });
+  await agent.expectIds([SELECTOR], ["/web"]);
+  server.state.refusedEntries.add("web");
+  const problems = (): ReadonlyMap<string, string> => agent.agent.health.facts.value.problems;
+  const caller = follow(agent);
+  caller.look();
+  await until(() => problems().has("wit_signing"));
+  caller.close();
+  const again = follow(agent);
+  again.look();
+  expect(server.count("BatchNewWITSVID")).toBe(1);
+  again.close();
+  await clock.advance(61_000);
+  await until(() => !problems().has("wit_signing"));
+  expect(server.count("BatchNewWITSVID")).toBe(1);
 });
 
 test("a server that signs none is asked once for a connection, and again over the next", async () => {

@@ -116,24 +116,22 @@ export class FakeWits implements WitSource {
   readonly followers = new Map<() => void, readonly string[]>();
 
   follow(changed: () => void): WitFollower {
-    const wits = this;
     this.followers.set(changed, []);
+    const isRefused = (): boolean => this.refused;
     return {
       get isRefused() {
-        return wits.refused;
+        return isRefused();
       },
-      look(entries) {
-        wits.followers.set(
-          changed,
-          entries.map(({ entryId }) => entryId),
-        );
+      look: (entries) => {
+        const ids = entries.map(({ entryId }) => entryId);
+        this.followers.set(changed, ids);
         return entries.map((entry) => ({
           entry,
-          svid: wits.svids.get(entry.entryId),
-          failed: wits.failed.has(entry.entryId),
+          svid: this.svids.get(entry.entryId),
+          failed: this.failed.has(entry.entryId),
         }));
       },
-      close: () => void wits.followers.delete(changed),
+      close: () => void this.followers.delete(changed),
     };
   }
 
