@@ -169,7 +169,7 @@ export class JwtSvids {
     const { clock, random } = this.#deps;
     for (let failures = 1; ; failures++) {
       try {
-        const ask = (): Promise<SignedJwt> => this.sign(entry.entryId, audience, signal);
+        const ask = (): Promise<SignedToken> => this.sign(entry.entryId, audience, signal);
         const signed = await this.#slots.use(ask, signal, entry.spiffeId);
         signal.throwIfAborted();
         return acceptIssuedJwt(signed, { entry, audience, now: clock.now() });

@@ -152,7 +152,7 @@ describe("the cache", () => {
     jwts.adoptBundle(jwtBundle("example.org", key, other));
     const first = await fetch();
     await clock.advance((TTL_S / 2) * 1_000 + 1_000);
-    let answer: (signed: SignedJwt) => void = () => {};
+    let answer: (signed: SignedToken) => void = () => {};
     server.sign = () =>
       new Promise((resolve) => {
         answer = resolve;
