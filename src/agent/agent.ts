@@ -31,6 +31,9 @@ import { type AgentStorage, FileAgentStorage } from "./storage.ts";
 import { SvidCache } from "./svid-cache.ts";
 import { Syncer } from "./sync.ts";
 import { Watcher } from "./watch.ts";
+import { WitSigning } from "./wit-signing.ts";
+import { WitSvids } from "./wit-svids.ts";
+import { X509Signing } from "./x509-signing.ts";
 
 /** What the agent is made of. `Peer` is what the Workload API's listener knows of a connection. */
 export interface AgentDeps<Peer> {
@@ -92,21 +95,23 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
     log: log.named("jwt_svids"),
     maxSize: options.jwtSvidCacheMaxSize,
   });
+  const wits = new WitSvids({ clock, cache });
   const adminSource = new AgentAdminSource({ health, cache, jwts });
   return {
     adminSource,
-    identitySource: new AgentIdentitySource(deps.attestWorkload, cache, jwts),
+    identitySource: new AgentIdentitySource(deps.attestWorkload, cache, jwts, wits),
     health,
     run: async (signal) => {
-      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts }, options);
+      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts, wits }, options);
       try {
         const serverLog = new NewsLogger(log.named("server_client"), clock);
-        await runAgent({ ...deps, health, cache, jwts, adminSource, serverLog }, options, signal);
+        await runAgent({ ...deps, health, cache, jwts, wits, adminSource, serverLog }, options, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {
         cache.close();
         jwts.clear();
+        wits.clear();
       }
     },
   };
@@ -116,6 +121,7 @@ type Parts = Omit<AgentDeps<never>, "attestWorkload"> & {
   readonly health: AgentHealth;
   readonly cache: SvidCache;
   readonly jwts: JwtSvids;
+  readonly wits: WitSvids;
   readonly adminSource: AgentAdminSource;
   /** For what the server sends: it comes with every sync, over one connection after the other. */
   readonly serverLog: Logger;
@@ -169,7 +175,7 @@ async function runAttested(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, health, cache, jwts } = parts;
+  const { clock, log, health, cache, jwts, wits } = parts;
   const { storage, start, attest } = started;
   const availability =
     options.availabilityTargetMs === undefined ? {} : { availabilityTargetMs: options.availabilityTargetMs };
@@ -184,8 +190,12 @@ async function runAttested(
   link.setIdentity(start.identity.svid);
   jwts.sign = (entryId, audience, callSignal) =>
     link.use((client) => client.newJwtSvid(entryId, audience, callSignal), callSignal);
-  const manager = { ...parts, ...availability, log: log.named("manager"), link };
-  const signer = new Signer({ ...manager, keyType: options.workloadKeyType });
+  wits.refusal.generation = link.generation;
+  const manager = { ...parts, ...availability, log: log.named("manager"), link, keyType: options.workloadKeyType };
+  const signers = [
+    new Signer(manager, new X509Signing(manager)),
+    new Signer(manager, new WitSigning(manager)),
+  ] as const;
   const rotator = new Rotator(
     {
       ...manager,
@@ -195,6 +205,7 @@ async function runAttested(
       stopServing: () => {
         cache.clear();
         jwts.clear();
+        wits.clear();
       },
       onRenewed: () => syncer.trigger(),
     },
@@ -210,7 +221,9 @@ async function runAttested(
       jwts.adoptBundle(bundle);
       if (await state.refresh(bundle)) rotator.bundleChanged(bundle);
     },
-    onApplied: () => signer.wake(),
+    onApplied: () => {
+      for (const signer of signers) signer.wake();
+    },
   });
   link.onRefusal = ({ recovery, svid }) => rotator.refused(recovery, svid);
   link.onAccepted = (svid) => rotator.accepted(svid);
@@ -218,7 +231,8 @@ async function runAttested(
     rotate: (taskSignal) => rotator.run(taskSignal),
     sync: (taskSignal) => syncer.run(taskSignal),
     watch: (taskSignal) => watcher.run(taskSignal),
-    sign: (taskSignal) => signer.run(taskSignal),
+    sign: (taskSignal) => signers[0].run(taskSignal),
+    signWits: (taskSignal) => signers[1].run(taskSignal),
   });
 }
 

@@ -13,14 +13,14 @@ import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import { isExpired } from "../spiffe/rotation.ts";
 import type { JwtSvid } from "../spiffe/svid.ts";
-import { acceptIssuedJwt, type SignedJwt } from "./issued-jwt.ts";
+import { acceptIssuedJwt, type SignedToken } from "./issued-jwt.ts";
 import { JwtCache, jwtKey } from "./jwt-cache.ts";
 import { Flights } from "./jwt-flights.ts";
 import { renewalTime } from "./renewal-time.ts";
 import { Slots } from "./slots.ts";
 
 /** Has the server sign a token for an entry. */
-export type SignJwt = (entryId: string, audience: readonly string[], signal: AbortSignal) => Promise<SignedJwt>;
+export type SignJwt = (entryId: string, audience: readonly string[], signal: AbortSignal) => Promise<SignedToken>;
 
 /** What `JwtSvids` is made of. */
 export interface JwtSvidsDeps {
@@ -169,7 +169,7 @@ export class JwtSvids {
     const { clock, random } = this.#deps;
     for (let failures = 1; ; failures++) {
       try {
-        const ask = (): Promise<SignedJwt> => this.sign(entry.entryId, audience, signal);
+        const ask = (): Promise<SignedToken> => this.sign(entry.entryId, audience, signal);
         const signed = await this.#slots.use(ask, signal, entry.spiffeId);
         signal.throwIfAborted();
         return acceptIssuedJwt(signed, { entry, audience, now: clock.now() });

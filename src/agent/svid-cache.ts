@@ -62,9 +62,9 @@ export class SvidCache {
     return this.#records.values();
   }
 
-  /** Whether there is an entry with this ID. */
-  has(entryId: string): boolean {
-    return this.#records.has(entryId);
+  /** The entry with this ID, if workloads may have it. */
+  entry(entryId: string): AuthorizedEntry | undefined {
+    return this.#records.get(entryId)?.entry;
   }
 
   /** All bundles, as workloads get them; the same object while they say the same. */

@@ -3,6 +3,7 @@ import type { Bundle } from "../gen/spire/api/types/bundle.ts";
 import type { Entry } from "../gen/spire/api/types/entry.ts";
 import type { JWTSVID } from "../gen/spire/api/types/jwtsvid.ts";
 import type { SPIFFEID } from "../gen/spire/api/types/spiffeid.ts";
+import type { WITSVID } from "../gen/spire/api/types/witsvid.ts";
 import type { X509SVID } from "../gen/spire/api/types/x509svid.ts";
 import { AgentError, errorText } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
@@ -21,7 +22,7 @@ import {
 } from "../spiffe/id.ts";
 import { checkSelector } from "../spiffe/selector.ts";
 import type { Der } from "../spiffe/svid.ts";
-import type { SignedJwt } from "./issued-jwt.ts";
+import type { SignedToken } from "./issued-jwt.ts";
 
 /** An authenticated server may still be wrong: each of these is far above what any deployment has. */
 const LIMIT = {
@@ -153,7 +154,7 @@ export function toChain(svid: X509SVID | undefined): Der[] {
 }
 
 /** A token as sent, not yet looked at. Throws `MALFORMED`. */
-export function toSignedJwt(svid: JWTSVID | undefined): SignedJwt {
+export function toSignedToken(svid: JWTSVID | WITSVID | undefined): SignedToken {
   if (svid === undefined || svid.token === "") throw malformed("the server sent no token");
   return { token: svid.token, issuedAt: seconds(svid.issuedAt), expiresAt: seconds(svid.expiresAt) };
 }

@@ -7,12 +7,15 @@ import type { X509Svid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "../workload-api/ports.ts";
 
 /** An SVID together with the entry as it was when the SVID was asked for. */
-export interface IssuedSvid {
+export interface Issued<S> {
   readonly entry: AuthorizedEntry;
-  readonly svid: X509Svid;
+  readonly svid: S;
   /** When to replace it, in milliseconds since the Unix epoch; drawn once, so that jitter is not drawn until it fits. */
   readonly rotateAt: number;
 }
+
+/** An X509-SVID of an entry. */
+export type IssuedSvid = Issued<X509Svid>;
 
 /** What is known of one entry. */
 export interface EntryState {

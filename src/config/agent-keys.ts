@@ -34,6 +34,8 @@ const RATELIMIT = section(
     fetch_jwt_svid: limit("FetchJWTSVID"),
     fetch_x509_bundles: limit("FetchX509Bundles"),
     fetch_jwt_bundles: limit("FetchJWTBundles"),
+    fetch_wit_svid: limit("FetchWITSVID"),
+    fetch_wit_bundles: limit("FetchWITBundles"),
     stream_secrets: limit("StreamSecrets", "as many of `DeltaSecrets`"),
     fetch_secrets: limit("FetchSecrets"),
   },

@@ -29,7 +29,7 @@ export interface ValidJwt {
 }
 
 /** How far clocks may differ, in seconds. */
-const LEEWAY_S = 60;
+export const LEEWAY_S = 60;
 /** Characters of a token's audiences in a message, which travels in a header. */
 const MOST_QUOTED = 300;
 
@@ -84,7 +84,7 @@ export class JwtValidator {
     const known = this.#verified.get(token);
     if (known === undefined || known.authority !== authority) {
       const verified = { parsed, authority };
-      const checked = checkSignature(token, verified);
+      const checked = verifyToken(token, parsed.algorithm, authority);
       return checked instanceof Promise
         ? checked.then(() => this.#judge(token, verified, expected))
         : this.#judge(token, verified, expected);
@@ -115,7 +115,7 @@ export class JwtValidator {
 /** Judges one token. Throws `INVALID_ARGUMENT` with the rule that it breaks, for the peer to read. */
 export async function validateJwtSvid(token: string, expected: JwtExpectation): Promise<ValidJwt> {
   const parsed = parseJwtSvid(token);
-  await checkSignature(token, { parsed, authority: findAuthority(parsed, expected.bundleOf) });
+  await verifyToken(token, parsed.algorithm, findAuthority(parsed, expected.bundleOf));
   return judge(parsed, expected);
 }
 
@@ -131,15 +131,22 @@ function findAuthority({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["
   const trustDomain = trustDomainOf(subject);
   const bundle = bundleOf(trustDomain);
   if (bundle === undefined) throw refused(`no keys found for trust domain "${trustDomain}"`);
-  const authority = bundle.jwtAuthorities.find((candidate) => candidate.keyId === keyId);
-  if (authority === undefined) {
-    const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
-    throw quoting(
-      `public key not found in trust domain "${trustDomain}"`,
-      `public key ${name} not found in trust domain "${trustDomain}"`,
-    );
-  }
-  return authority;
+  return authorityOf(keyId, bundle.jwtAuthorities, trustDomain);
+}
+
+/** The authority that a token names. Throws `INVALID_ARGUMENT` when it is not among those of its trust domain. */
+export function authorityOf(
+  keyId: string,
+  authorities: readonly KeyAuthority[],
+  trustDomain: TrustDomain,
+): KeyAuthority {
+  const authority = authorities.find((candidate) => candidate.keyId === keyId);
+  if (authority !== undefined) return authority;
+  const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
+  throw quoting(
+    `public key not found in trust domain "${trustDomain}"`,
+    `public key ${name} not found in trust domain "${trustDomain}"`,
+  );
 }
 
 function verifyingKey(authority: KeyAuthority): VerifyingKey {
@@ -155,7 +162,11 @@ function verifyingKey(authority: KeyAuthority): VerifyingKey {
   return known;
 }
 
-function checkSignature(token: string, { parsed: { algorithm }, authority }: Verified): void | Promise<void> {
+/**
+ * Throws `INVALID_ARGUMENT`, or rejects with it, unless the authority signed the token with this algorithm, which is one for
+ * its key.
+ */
+export function verifyToken(token: string, algorithm: JwtAlgorithm, authority: KeyAuthority): void | Promise<void> {
   const { key, kind } = verifyingKey(authority);
   // RFC 8725 3.1: the key says which algorithms are possible, not the token
   if (KEY_KIND[algorithm] !== kind) throw refused(`signature algorithm ${algorithm} does not fit the key`);

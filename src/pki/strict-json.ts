@@ -21,9 +21,14 @@ export function parseStrictJson(bytes: Uint8Array): JsonObject {
   } catch {
     throw malformed("not JSON in UTF-8");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed("not a JSON object");
+  if (!isJsonObject(value)) throw malformed("not a JSON object");
   checkTokens(text);
-  return value as JsonObject;
+  return value;
+}
+
+/** Whether a value that came of JSON is an object, and no array. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const Char = {

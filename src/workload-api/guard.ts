@@ -35,8 +35,3 @@ export function endIfRefused(call: WorkloadCall, work: () => void): void {
     call.end(code, message);
   }
 }
-
-/** A method of the service that this version lacks. */
-export function unimplemented(name: string): Method<ConnectedPeer> {
-  return guarded((call) => call.end(GrpcCode.UNIMPLEMENTED, `method ${name} not implemented`));
-}

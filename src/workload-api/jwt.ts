@@ -1,22 +1,21 @@
 /** The JWT methods of the Workload API. */
 import { JWTBundlesRequest, JWTSVIDRequest, ValidateJWTSVIDRequest } from "../gen/workload/workload.ts";
 import type { Clock } from "../lib/clock.ts";
-import { errorText, publicError } from "../lib/errors.ts";
+import { publicError } from "../lib/errors.ts";
 import type { Method, Reply } from "../lib/rpc/transport.ts";
 import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
 import { JwtValidator } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
-import { parseSpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
+import { type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import { AnswerCall, type Question } from "./answer-call.ts";
 import type { FairTurns } from "./fair-turns.ts";
 import { endIfRefused, guarded, type WorkloadCall } from "./guard.ts";
 import { type EntryToken, encodeClaims, JwtEncoder } from "./jwt-encoder.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
-import { servedBy } from "./served.ts";
+import { checkRequestedId, hasIdentity, isSynced, requestedEntries } from "./served.ts";
 import { type Encoder, type StreamHost, streaming } from "./update-stream.ts";
-import { hasIdentity } from "./x509-encoder.ts";
 
 /** What the JWT methods are made of. */
 export interface JwtDeps {
@@ -91,25 +90,19 @@ function inTurn(turns: JwtDeps["turns"], run: Run): Method<ConnectedPeer> {
 function fetchQuestion(request: JWTSVIDRequest, source: IdentitySource<ConnectedPeer>, encoder: JwtEncoder): Question {
   const audience = readAudience(request.audience);
   const { spiffeId } = request;
-  if (spiffeId !== "") checkSpiffeId(spiffeId);
+  checkRequestedId(spiffeId);
   return {
     // Entries say what a caller may have; their X509-SVIDs, which may still be on their way, say nothing of tokens.
     isAnswerable: isSynced,
     answer(update, signal, latest) {
-      const entries = servedEntries(update, spiffeId);
+      const entries = requestedEntries(update, spiffeId);
       if (entries.length === 0) return null;
       const tokens = entries.map((entry) => ({ entry, svid: source.fetchJwtSvid(entry, audience, signal) }));
       const ready = tokens.filter((token): token is EntryToken => !(token.svid instanceof Promise));
       if (ready.length === tokens.length) return encoder.svids(ready);
-      return encodeLater(tokens, encoder, () => servedEntries(latest(), spiffeId));
+      return encodeLater(tokens, encoder, () => requestedEntries(latest(), spiffeId));
     },
   };
-}
-
-/** The caller's entries of this identity, or all of them. */
-function servedEntries({ entries }: WorkloadUpdate, spiffeId: string): readonly AuthorizedEntry[] {
-  const served = servedBy(entries, (entry) => entry);
-  return spiffeId === "" ? served : served.filter((entry) => entry.spiffeId === spiffeId);
 }
 
 /** Signing takes its time: what the caller may no longer have when the last token comes is left out. */
@@ -137,14 +130,6 @@ export function readAudience(given: readonly string[]): readonly string[] {
   const bytes = audience.reduce((sum, one) => sum + Buffer.byteLength(one) + 1, 0);
   if (bytes > MAX_AUDIENCE_BYTES) throw publicError("INVALID_ARGUMENT", "audience is too long");
   return audience;
-}
-
-function checkSpiffeId(text: string): void {
-  try {
-    parseSpiffeId(text);
-  } catch (error) {
-    throw publicError("INVALID_ARGUMENT", `invalid requested SPIFFE ID: ${errorText(error)}`);
-  }
 }
 
 /** Also callers without an identity may have tokens of our own trust domain validated. */
@@ -177,9 +162,4 @@ function validation(
 
 function bundleFor({ bundle, federatedBundles }: WorkloadUpdate, trustDomain: TrustDomain): TrustBundle | undefined {
   return trustDomain === bundle.trustDomain ? bundle : federatedBundles.get(trustDomain);
-}
-
-/** Before the first sync nobody can be told that there is nothing for them. */
-function isSynced(update: WorkloadUpdate): boolean {
-  return !update.pending || update.entries.length > 0;
 }

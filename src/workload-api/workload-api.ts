@@ -13,7 +13,6 @@ import { UnixListener } from "../lib/rpc/unix-listener.ts";
 import { Attestations } from "./attestations.ts";
 import { CallGate } from "./call-gate.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { unimplemented } from "./guard.ts";
 import { HEALTH_SERVICE, healthMethods } from "./health.ts";
 import { jwtMethods } from "./jwt.ts";
 import { Later } from "./later.ts";
@@ -28,11 +27,10 @@ import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
 import { SDS_SERVICE, type SdsOptions, sdsMethods } from "./sds/sds.ts";
 import { SecretStream } from "./sds/secret-stream.ts";
 import type { StreamHost } from "./update-stream.ts";
+import { witMethods } from "./wit.ts";
 import { x509Methods } from "./x509.ts";
 
 const SERVICE = "SpiffeWorkloadAPI";
-/** Methods of the service that this version answers `UNIMPLEMENTED`. */
-const NOT_YET = ["FetchWITSVID", "FetchWITBundles"];
 /** How long a stream must stay before its caller's exit is watched for. */
 const WATCH_EXITS_MS = 100;
 /** How long callers have to take the news that the agent stops. */
@@ -201,7 +199,7 @@ function methodTable(
             { host: streams, source: deps.source, clock: deps.clock, turns },
             { allowUnauthenticatedVerifiers, allowedForeignClaims: new Set(options.allowedForeignJwtClaims) },
           ),
-          ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),
+          ...witMethods({ host: streams, wits: deps.source.wits }, { allowUnauthenticatedVerifiers }),
         ];
   const { clock, random } = deps;
   const sds = options.sds === undefined ? [] : sdsMethods({ host: streams, turns, clock, random }, options.sds);

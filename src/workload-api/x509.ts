@@ -2,8 +2,9 @@
 import { X509BundlesRequest, X509SVIDRequest } from "../gen/workload/workload.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import type { ConnectedPeer } from "./peer.ts";
+import { hasIdentity } from "./served.ts";
 import { type Encoder, type StreamHost, streaming } from "./update-stream.ts";
-import { hasIdentity, X509Encoder } from "./x509-encoder.ts";
+import { X509Encoder } from "./x509-encoder.ts";
 
 /** How the X.509 methods behave. */
 export interface X509Options {

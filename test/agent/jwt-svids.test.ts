@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { SignedJwt } from "../../src/agent/issued-jwt.ts";
+import type { SignedToken } from "../../src/agent/issued-jwt.ts";
 import { JwtSvids, type SignJwt } from "../../src/agent/jwt-svids.ts";
 import { AgentError, findAgentError } from "../../src/lib/errors.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -23,7 +23,7 @@ function setUp(maxSize = 100) {
   const jwts = new JwtSvids({ clock, random: { ...systemRandom, unit: () => 0.5 }, log, maxSize });
   const asked: string[] = [];
   let serial = 0;
-  const issue = (entry: AuthorizedEntry, audience: readonly string[], ttl = TTL_S, signer = key): SignedJwt => {
+  const issue = (entry: AuthorizedEntry, audience: readonly string[], ttl = TTL_S, signer = key): SignedToken => {
     const issuedAt = Math.floor(clock.now() / 1_000);
     const exp = issuedAt + ttl;
     const claims = { sub: entry.spiffeId, aud: audience, exp, iat: issuedAt, serial: serial++ };
@@ -152,7 +152,7 @@ describe("the cache", () => {
     jwts.adoptBundle(jwtBundle("example.org", key, other));
     const first = await fetch();
     await clock.advance((TTL_S / 2) * 1_000 + 1_000);
-    let answer: (signed: SignedJwt) => void = () => {};
+    let answer: (signed: SignedToken) => void = () => {};
     server.sign = () =>
       new Promise((resolve) => {
         answer = resolve;
@@ -182,7 +182,7 @@ describe("the cache", () => {
   test("a ban clears it, and nothing that was on its way is given or kept", async () => {
     const { fetch, jwts, server, issue } = await start();
     await fetch();
-    let answer: (signed: SignedJwt) => void = () => {};
+    let answer: (signed: SignedToken) => void = () => {};
     server.sign = () =>
       new Promise((resolve) => {
         answer = resolve;
@@ -231,7 +231,7 @@ describe("signing", () => {
 
   test("one that leaves does not take it from the others; the last one does", async () => {
     const { fetch, server, issue } = await start();
-    let answer: (signed: SignedJwt) => void = () => {};
+    let answer: (signed: SignedToken) => void = () => {};
     let signal: AbortSignal | undefined;
     server.sign = (_entryId, _audience, given) => {
       signal = given;
@@ -326,7 +326,7 @@ describe("signing", () => {
   });
 });
 
-function setUpToken(now: number, audience: readonly string[]): SignedJwt {
+function setUpToken(now: number, audience: readonly string[]): SignedToken {
   const issuedAt = Math.floor(now / 1_000);
   const claims = { sub: web.spiffeId, aud: audience, exp: issuedAt + TTL_S, iat: issuedAt };
   return { token: makeToken(key, claims), issuedAt, expiresAt: issuedAt + TTL_S };

@@ -14,10 +14,16 @@ import { emptyBundle, type TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from "../../src/spiffe/id.ts";
 import { type Selector, selectorText } from "../../src/spiffe/selector.ts";
-import type { Der, JwtSvid, X509Svid } from "../../src/spiffe/svid.ts";
+import type { Der, JwtSvid, WitSvid, X509Svid } from "../../src/spiffe/svid.ts";
 import { defaultLimits } from "../../src/workload-api/limits.ts";
 import type { ConnectedPeer } from "../../src/workload-api/peer.ts";
-import type { IdentitySource, WorkloadIdentity, WorkloadUpdate } from "../../src/workload-api/ports.ts";
+import type {
+  IdentitySource,
+  WitFollower,
+  WitSource,
+  WorkloadIdentity,
+  WorkloadUpdate,
+} from "../../src/workload-api/ports.ts";
 import { WorkloadApi, type WorkloadApiOptions } from "../../src/workload-api/workload-api.ts";
 import { loadAddon } from "../native/support.ts";
 
@@ -88,9 +94,57 @@ export function jwtOf(spiffeId: SpiffeId, token: string): JwtSvid {
   return { spiffeId, token, keyId: "kid", notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
 }
 
+/** A text in place of a WIT-SVID, with a real key. */
+export function witOf(spiffeId: SpiffeId, token: string): WitSvid {
+  return {
+    spiffeId,
+    token,
+    keyId: "wit-1",
+    privateKey,
+    algorithm: "ES256",
+    notBefore: 0,
+    notAfter: Number.MAX_SAFE_INTEGER,
+  };
+}
+
+/** Has the WIT-SVIDs that the test puts there, by entry ID. */
+export class FakeWits implements WitSource {
+  readonly svids = new Map<string, WitSvid>();
+  readonly failed = new Set<string>();
+  refused = false;
+  /** Entries that were looked at, by those who follow. */
+  readonly followers = new Map<() => void, readonly string[]>();
+
+  follow(changed: () => void): WitFollower {
+    this.followers.set(changed, []);
+    const isRefused = (): boolean => this.refused;
+    return {
+      get isRefused() {
+        return isRefused();
+      },
+      look: (entries) => {
+        const ids = entries.map(({ entryId }) => entryId);
+        this.followers.set(changed, ids);
+        return entries.map((entry) => ({
+          entry,
+          svid: this.svids.get(entry.entryId),
+          failed: this.failed.has(entry.entryId),
+        }));
+      },
+      close: () => void this.followers.delete(changed),
+    };
+  }
+
+  /** Says that something changed. */
+  tell(): void {
+    for (const changed of this.followers.keys()) changed();
+  }
+}
+
 /** Gives what the test says, by default to everybody the same. */
 export class FakeSource implements IdentitySource<ConnectedPeer> {
   readonly everybody = new WatchableValue<WorkloadUpdate>(updateOf([]));
+  readonly wits = new FakeWits();
   readonly peers: ConnectedPeer[] = [];
   attested: (peer: ConnectedPeer, signal: AbortSignal) => Promise<readonly Selector[]> = async () => [];
   readonly seen: string[][] = [];

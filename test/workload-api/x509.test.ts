@@ -237,14 +237,6 @@ describe("every method", () => {
     expect(await stream.end()).toBe(`${Status.INVALID_ARGUMENT} security header missing from request`);
   });
 
-  test("methods of later versions are UNIMPLEMENTED (API-02, EP-19)", async () => {
-    await using api = await start(updateOf([identityOf("a")]));
-    const client = api.harness.client();
-    const error = (name: string): string => `${Status.UNIMPLEMENTED} method ${name} not implemented`;
-    expect(await new Reader(client.fetchWitsvid({ spiffeId: "" }, header())).end()).toBe(error("FetchWITSVID"));
-    expect(await new Reader(client.fetchWitBundles({}, header())).end()).toBe(error("FetchWITBundles"));
-  });
-
   test("failed attestation ends the call with its code and public message, and says why in the log", async () => {
     await using api = await start(updateOf([identityOf("a")]));
     api.source.attested = async () => {

@@ -8,7 +8,7 @@ import { parseTrustDomain, type TrustDomain } from "../../spiffe/id.ts";
 import type { DataStore } from "../datastore/datastore.ts";
 import { attempt, parseInput } from "./failure.ts";
 import { type NamedMethod, unaryMethod } from "./method.ts";
-import { bundleToMessage, jwtAuthoritiesFromMessage, x509AuthoritiesFromMessage } from "./wire-bundle.ts";
+import { bundleToMessage, keyAuthoritiesFromMessage, x509AuthoritiesFromMessage } from "./wire-bundle.ts";
 
 /** What the service needs. */
 export interface BundleServiceDeps {
@@ -67,7 +67,7 @@ async function append(deps: BundleServiceDeps, request: AppendBundleRequest): Pr
     throw publicError("INVALID_ARGUMENT", "no authorities to append");
   }
   const jwtAuthorities = parseInput("failed to convert JWT authority", () =>
-    jwtAuthoritiesFromMessage(request.jwtAuthorities),
+    keyAuthoritiesFromMessage(request.jwtAuthorities),
   );
   const x509Authorities = parseInput("failed to convert X.509 authority", () =>
     x509AuthoritiesFromMessage(request.x509Authorities),
