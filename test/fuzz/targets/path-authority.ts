@@ -22,6 +22,7 @@ function through(input: Uint8Array, size: number): Buffer {
 export const pathAuthority: FuzzTarget = {
   name: "path-authority",
   about: "HTTP/2 frames and header blocks of a caller: PathAuthorities",
+  covers: ["/src/lib/rpc/path-authority.ts"],
   maxBytes: 2_000,
   seeds: () => [...CALLS.map((call) => connection(call)), connection(...CALLS, frame(0, 1, 1, Buffer.from("a")))],
   mutate: mutateBytes,
