@@ -29,6 +29,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   pem,
   ak,
   quote,
+  pathAuthority,
   spki,
   certificate,
   certificates,
