@@ -21,23 +21,26 @@ export function isSpiffeId(text: string): boolean {
 }
 
 /** The token, or undefined if its form is wrong. */
-export function readToken(token: string): SecondJwt | undefined {
+export function readToken(
+  token: string,
+  isType: (typ: unknown) => boolean = (typ) => typ === undefined || typ === "JWT" || typ === "JOSE",
+): SecondJwt | undefined {
   if (token.length > MAX_TOKEN) return undefined;
   const parts = token.split(".").map(base64url);
   const [head, body, signature] = parts;
   if (parts.length !== 3 || !head?.length || !body?.length || !signature?.length) return undefined;
   const [header, claims] = [readObject(head), readObject(body)];
-  if (header === undefined || claims === undefined || !isHeader(header) || !areClaims(claims)) return undefined;
+  if (header === undefined || claims === undefined || !isHeader(header) || !isType(header.typ) || !areClaims(claims))
+    return undefined;
   return { header, claims, signature };
 }
 
-function isHeader({ alg, crit, typ, cty, kid }: Readonly<Record<string, unknown>>): boolean {
+function isHeader({ alg, crit, cty, kid }: Readonly<Record<string, unknown>>): boolean {
   return (
     typeof alg === "string" &&
     ALGORITHM.test(alg) &&
     crit === undefined &&
     cty === undefined &&
-    (typ === undefined || typ === "JWT" || typ === "JOSE") &&
     typeof kid === "string" &&
     kid !== "" &&
     kid.length <= MAX_KEY_ID

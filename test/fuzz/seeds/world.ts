@@ -57,7 +57,7 @@ const bundleOf = (trustDomain: typeof OWN, ...authorities: readonly Uint8Array[]
   trustDomain,
   x509Authorities: authorities.map((certificate) => ({ certificate: certificate as Der, tainted: false })),
   jwtAuthorities: BUNDLES.get(trustDomain)?.jwtAuthorities ?? [],
-  witAuthorities: [],
+  witAuthorities: BUNDLES.get(trustDomain)?.jwtAuthorities ?? [],
   refreshHint: 60,
   sequence: 7n,
 });

@@ -22,12 +22,15 @@ import {
   JWTSVIDRequest,
   SpiffeWorkloadAPIService,
   ValidateJWTSVIDRequest,
+  WITSVIDRequest,
 } from "../../../src/gen/workload/workload.ts";
 import { LevelControl } from "../../../src/lib/level-control.ts";
 import { silentLogger } from "../../../src/lib/log.ts";
 import { LogShare } from "../../../src/lib/log-share.ts";
 import { noMetrics } from "../../../src/lib/metrics.ts";
 import type { Method } from "../../../src/lib/rpc/transport.ts";
+import type { SpiffeId } from "../../../src/spiffe/id.ts";
+import type { WitSvid } from "../../../src/spiffe/svid.ts";
 import type { Attestations, Attestee } from "../../../src/workload-api/attestations.ts";
 import type { FairTurns } from "../../../src/workload-api/fair-turns.ts";
 import { healthMethods } from "../../../src/workload-api/health.ts";
@@ -39,10 +42,11 @@ import { PushQueue } from "../../../src/workload-api/push-queue.ts";
 import { RateLimits } from "../../../src/workload-api/rate-limits.ts";
 import { reflectionMethods } from "../../../src/workload-api/reflection.ts";
 import type { StreamHost } from "../../../src/workload-api/update-stream.ts";
+import { witMethods } from "../../../src/workload-api/wit.ts";
 import { x509Methods } from "../../../src/workload-api/x509.ts";
 import { FakeLevel } from "../../fakes/fake-level.ts";
 import { AUDIENCE, compact, TOKEN_SEEDS } from "../seeds/tokens.ts";
-import { CLOCK, OWN, OWN_BUNDLE, still, UPDATE, WORKLOAD } from "../seeds/world.ts";
+import { CLOCK, OWN, OWN_BUNDLE, PRIVATE_KEY, still, UPDATE, WORKLOAD } from "../seeds/world.ts";
 import { type Codecs, codecsOf, FuzzCall } from "./calls.ts";
 
 type Methods = ReadonlyMap<string, Method<ConnectedPeer>>;
@@ -68,7 +72,23 @@ const SOURCE: IdentitySource<ConnectedPeer> = {
     holds(audience.length > 0 && !audience.includes(""), "a token is asked for with audiences that are none empty");
     return { spiffeId, token: "a.b.c", keyId: "a", notBefore: 0, notAfter: CLOCK.now() + 1_000 };
   },
+  wits: {
+    follow: () => ({
+      isRefused: false,
+      look: (entries) => entries.map((entry) => ({ entry, svid: witOf(entry.spiffeId), failed: false })),
+      close() {},
+    }),
+  },
 };
+const witOf = (spiffeId: SpiffeId): WitSvid => ({
+  spiffeId,
+  token: "a.b.c",
+  keyId: "a",
+  privateKey: PRIVATE_KEY,
+  algorithm: "ES256",
+  notBefore: 0,
+  notAfter: CLOCK.now() + 1_000,
+});
 const HOST: StreamHost = {
   attestations: {
     join(_peer: unknown, call: Attestee) {
@@ -93,6 +113,10 @@ const workload: Methods = new Map([
   ...[...x509Methods(HOST, JWT), ...jwtMethods({ host: HOST, source: SOURCE, clock: CLOCK, turns: TURNS }, JWT)].map(
     ([name, method]): [string, Method<ConnectedPeer>] => [`/SpiffeWorkloadAPI/${name}`, method],
   ),
+  ...witMethods({ host: HOST, wits: SOURCE.wits }, JWT).map(([name, method]): [string, Method<ConnectedPeer>] => [
+    `/SpiffeWorkloadAPI/${name}`,
+    method,
+  ]),
   ...healthMethods<ConnectedPeer>(() => true),
   ...reflectionMethods<ConnectedPeer>(PACE, REFLECTED, fileDescriptors),
 ]);
@@ -124,6 +148,8 @@ export const workloadApi = socket(
     ["FetchX509SVID", new Uint8Array()],
     ["FetchX509Bundles", new Uint8Array()],
     ["FetchJWTBundles", new Uint8Array()],
+    ["FetchWITBundles", new Uint8Array()],
+    ["FetchWITSVID", WITSVIDRequest.encode({ spiffeId: WORKLOAD }).finish()],
     ["FetchJWTSVID", JWTSVIDRequest.encode({ audience: [AUDIENCE, "b"], spiffeId: WORKLOAD }).finish()],
     ["FetchJWTSVID", JWTSVIDRequest.encode({ audience: [AUDIENCE], spiffeId: "" }).finish()],
     ...TOKENS.slice(0, 4).map((svid): [string, Uint8Array] => [

@@ -13,6 +13,7 @@ import { serverAnswers } from "./server-answers.ts";
 import { serverApi } from "./server-api.ts";
 import { attest, creation, idObject, pcrSelection, signature } from "./structures.ts";
 import { jwt, jwtValidate } from "./tokens.ts";
+import { witValidate } from "./wits.ts";
 
 /** In the order in which they are run. */
 export const TARGETS: readonly FuzzTarget[] = [
@@ -36,6 +37,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   request,
   jwt,
   jwtValidate,
+  witValidate,
   workloadApi,
   adminApi,
   sds,
@@ -47,5 +49,4 @@ export const TARGETS: readonly FuzzTarget[] = [
   config,
   agentData,
   hostFiles,
-  pathAuthority,
 ];

@@ -6,7 +6,7 @@ import { mutateProtobuf } from "../../../scripts/fuzz/tree-protobuf.ts";
 import { acceptIssuedJwt } from "../../../src/agent/issued-jwt.ts";
 import { fromServiceError } from "../../../src/agent/server-client-errors.ts";
 import { syncEntries } from "../../../src/agent/server-client-sync.ts";
-import { toAuthorizedEntry, toChain, toSignedJwt, toTrustBundle } from "../../../src/agent/wire.ts";
+import { toAuthorizedEntry, toChain, toSignedToken, toTrustBundle } from "../../../src/agent/wire.ts";
 import { RetryInfo } from "../../../src/gen/google/rpc/error_details.ts";
 import { Status } from "../../../src/gen/google/rpc/status.ts";
 import { WatchAuthorizedResponse } from "../../../src/gen/holdfast/server/v1/watch.ts";
@@ -120,7 +120,7 @@ const KINDS: readonly Kind[] = [
     NewJWTSVIDResponse,
     [{ svid: { token, id, issuedAt: BigInt(NOW / 1_000), expiresAt: BigInt(NOW / 1_000 + 60) } }],
     ({ svid: one }) => {
-      const accepted = acceptIssuedJwt(toSignedJwt(one), { entry: KNOWN, audience: [AUDIENCE], now: NOW });
+      const accepted = acceptIssuedJwt(toSignedToken(one), { entry: KNOWN, audience: [AUDIENCE], now: NOW });
       holds(accepted.spiffeId === WORKLOAD && accepted.notAfter > NOW, "a token is ours, and has not expired");
       return true;
     },
@@ -135,7 +135,9 @@ const KINDS: readonly Kind[] = [
   ),
   kind(RenewAgentResponse, [{ svid }], ({ svid: one }) => toChain(one).length > 0),
   kind(WatchAuthorizedResponse, [{ entriesRevision: 1n, spreadMs: 5 }], () => true),
-  kind(BatchNewWITSVIDResponse, [{ results: [{ svid: { token, id } }] }], () => true),
+  kind(BatchNewWITSVIDResponse, [{ results: [{ svid: { token, id } }] }], ({ results }) =>
+    results.some(({ svid: one }) => toSignedToken(one).token !== ""),
+  ),
   kind(
     Status,
     [

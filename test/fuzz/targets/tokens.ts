@@ -28,7 +28,8 @@ const TEXTS = `none HS256 ES256 ES384 ES512 RS256 RS512 PS256 EdDSA JWT JOSE JWE
   spiffe://other.test/a/b`.split(/\s+/);
 const TIMES = [-61, -60, -59, 0.5, 59, 60, 61].map((seconds) => SECONDS + seconds);
 const VALUES: readonly unknown[] = [...TEXTS, ...TIMES, AUDIENCE, [AUDIENCE], [], ["x"], WORKLOAD_ID, NOW, null];
-const mutateDocument = jsonMutator(NAMES, VALUES);
+/** JSON of headers and claims. */
+export const mutateDocument = jsonMutator(NAMES, VALUES);
 const EMPTY = new Uint8Array();
 /** Sign after the change; which key, above it. */
 const SIGN = 1;
