@@ -5,7 +5,7 @@ import { readProtoFile } from "../../../src/workload-api/symbols.ts";
 import { AdminHarness, FakeAgent } from "../../agent-admin/harness.ts";
 import { ApiHarness, FakeSource, identityOf, updateOf } from "../harness.ts";
 import { SDS } from "../sds/support.ts";
-import { framed, RawClient, type RawCall } from "./raw-client.ts";
+import { framed, type RawCall, RawClient } from "./raw-client.ts";
 import { RPCS, type Rpc } from "./rpcs.ts";
 
 const HEADER = { "workload.spiffe.io": "true" };

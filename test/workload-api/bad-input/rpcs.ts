@@ -105,7 +105,14 @@ export const RPCS: readonly Rpc[] = [
     answer: "3 newLevel value cannot be LogLevel_UNSPECIFIED",
   }),
   rpc(`${LOGGER}/ResetLogLevel`, [], { socket: "admin" }),
-  rpc(`${DELEGATED}/SubscribeToX509SVIDs`, [[1, 1], [1, 2]], { socket: "admin", good: subject }),
+  rpc(
+    `${DELEGATED}/SubscribeToX509SVIDs`,
+    [
+      [1, 1],
+      [1, 2],
+    ],
+    { socket: "admin", good: subject },
+  ),
   rpc(`${DELEGATED}/SubscribeToX509Bundles`, [], { socket: "admin" }),
   rpc(
     `${DELEGATED}/FetchJWTSVIDs`,
