@@ -230,7 +230,10 @@ export class GrpcJsTransport<P> implements Transport {
       return;
     }
     const call = new GrpcJsCall(this.#host, inner, path, connection.peer);
-    call.onReleased = () => decoder.close();
+    call.onReleased = () => {
+      decoder.close();
+      hangUp(inner);
+    };
     inner.start(
       method.kind === "single" ? new SingleListener(call, inner, method) : new BidiListener(call, inner, method),
     );
@@ -253,6 +256,20 @@ function decodeWith(inner: ServerInterceptingCallInterface, decoder: RequestDeco
   if (typeof fields.decoder?.write !== "function") return false;
   fields.decoder = decoder;
   return true;
+}
+
+/**
+ * Closes a stream whose peer has its answer and has not said that it will say no more: it would stay for as long as the
+ * peer likes, and nothing counts it any more (RFC 9113 §8.1: the reset says that there was no error).
+ */
+function hangUp(inner: ServerInterceptingCallInterface): void {
+  const { stream, receivedHalfClose } = inner as {
+    readonly stream?: { readonly closed: boolean; close(): void };
+    readonly receivedHalfClose?: boolean;
+  };
+  if (receivedHalfClose === true || stream === undefined) return;
+  // Node submits trailers in such a turn, too: those of this call come first.
+  setImmediate(() => stream.closed || stream.close());
 }
 
 /** Starts the given work in place of the library's own stream objects. */
