@@ -13,6 +13,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Clock } from "../clock.ts";
 import { ACCEPTED_ENCODING, type CallHost, GrpcJsCall } from "./grpc-js-call.ts";
+import { decodeWith, hangUp, isCompressed, WRONG_METHOD } from "./grpc-js-inner.ts";
 import { BidiListener, SingleListener } from "./grpc-js-listeners.ts";
 import { connectionOf, type Http2Stream, nameOf, nameSocket } from "./grpc-js-names.ts";
 import { mayNamePaths } from "./path-authority.ts";
@@ -50,9 +51,6 @@ interface StreamCreated {
   readonly stream: Http2Stream & { [WRONG_METHOD]?: string };
   readonly headers: Readonly<Record<string, unknown>>;
 }
-
-/** On a stream whose HTTP method is not gRPC's: that method. The library does not look at it. */
-const WRONG_METHOD = Symbol("wrong method");
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -240,36 +238,6 @@ export class GrpcJsTransport<P> implements Transport {
   }
 
   readonly #report = (error: unknown, method: string): void => this.#options.onError?.(error, method);
-}
-
-/**
- * The library inflates every message as it comes, before it asks anybody, so that a frame of tiny ones costs a hundred
- * times its size and a second of work. What the peer announced stands in this field alone; without it all is refused.
- */
-function isCompressed(inner: ServerInterceptingCallInterface): boolean {
-  return (inner as { readonly incomingEncoding?: unknown }).incomingEncoding !== "identity";
-}
-
-/** Puts our decoder in the place of the library's, in this field; where there is none, the call is refused. */
-function decodeWith(inner: ServerInterceptingCallInterface, decoder: RequestDecoder): boolean {
-  const fields = inner as { decoder?: { readonly write?: unknown } };
-  if (typeof fields.decoder?.write !== "function") return false;
-  fields.decoder = decoder;
-  return true;
-}
-
-/**
- * Closes a stream whose peer has its answer and has not said that it will say no more: it would stay for as long as the
- * peer likes, and nothing counts it any more (RFC 9113 §8.1: the reset says that there was no error).
- */
-function hangUp(inner: ServerInterceptingCallInterface): void {
-  const { stream, receivedHalfClose } = inner as {
-    readonly stream?: { readonly closed: boolean; close(): void };
-    readonly receivedHalfClose?: boolean;
-  };
-  if (receivedHalfClose === true || stream === undefined) return;
-  // Node submits trailers in such a turn, too: those of this call come first.
-  setImmediate(() => stream.closed || stream.close());
 }
 
 /** Starts the given work in place of the library's own stream objects. */
