@@ -27,6 +27,11 @@ export class RequestReader extends BinaryReader {
     this.#bytes = bytes;
   }
 
+  /** Throws where bytes are left: generated code takes a field that is none, or a group's end, for the message's. */
+  checkEnd(): void {
+    if (this.pos !== this.len) throw new RangeError("bytes after the message");
+  }
+
   /** All bytes, for codecs that are not protobuf's. */
   all(): Uint8Array {
     this.pos = this.len;
@@ -150,8 +155,7 @@ export function decodeRequest<T>(codec: RequestCodec<T>, bytes: Uint8Array): T {
   try {
     const reader = new RequestReader(bytes);
     const request = codec.decode(reader);
-    // Generated code takes a field that is none, or the end of a group, for the end of the message.
-    if (reader.pos !== reader.len) throw new Error("bytes after the message");
+    reader.checkEnd();
     return request;
   } catch (error) {
     throw publicError("INVALID_ARGUMENT", "request is no valid message", { cause: error });

@@ -56,8 +56,8 @@ const AUDIENCES: readonly (readonly [what: string, audience: readonly string[], 
   ["an empty one", [""], "3 audience must be specified"],
   ["thousands of empty ones", Array<string>(10_000).fill(""), "3 audience must be specified"],
   ["a huge one", ["x".repeat(17_000)], "3 audience is too long"],
-  ["thousands", Array.from({ length: 9_000 }, (_, index) => String(index)), "3 audience is too long"],
-  ["the same one thousands of times", Array<string>(9_000).fill("db"), "3 audience is too long"],
+  ["thousands", Array.from({ length: 9_000 }, (_, index) => String(index)), "3 too many audiences: 256 at most"],
+  ["the same one thousands of times", Array<string>(9_000).fill("db"), "3 too many audiences: 256 at most"],
   ["one that is just not too long", ["x".repeat(16 * 1024 - 1)], "a message"],
   ["the same one twice", ["db", "db"], "a message"],
   ["control characters", ["d\u0000b\n"], "a message"],
@@ -180,11 +180,11 @@ describe("secrets", () => {
       api.log.lines.filter(({ message }) => message === "Envoy could not apply secrets").length;
     // Fifty at once, then ten a second: the loop waits in its own buffer and the kernel's.
     const complaint = framed(field(7, field(2, "cannot load")));
-    for (let sent = 0; sent < 5_000; sent++) stream.write(complaint);
+    for (let sent = 0; sent < 200; sent++) stream.write(complaint);
     await until(() => complaints() >= 30);
     const another = caller.call(`${SECRETS}/DeltaSecrets`, { data: [framed(field(3, "ROOTCA"))] });
     expect([await another, answers]).toEqual(["a message", 1]);
-    expect(complaints()).toBe(30);
+    expect(complaints()).toBeLessThanOrEqual(30);
     stream.close();
     await until(() => api.api.stats.sdsStreams === 0);
   });

@@ -22,6 +22,8 @@ export interface Rpc {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** The server of the fakes has no WIT profile. */
+const NO_WIT = "12 the server issues no WIT-SVIDs";
 const USUAL = 64 * 1024;
 
 /** Field numbers, from the outermost message inwards. */
@@ -42,12 +44,6 @@ function rpc(path: string, texts: Texts, more: Partial<Rpc> = {}, before: Buffer
     maxRequest: USUAL,
     ...more,
   };
-}
-
-/** A method that the version answers `UNIMPLEMENTED` itself, behind the security header. */
-function notBuilt(name: string, texts: Texts): Rpc {
-  const answer = `12 method ${name} not implemented`;
-  return rpc(`/SpiffeWorkloadAPI/${name}`, texts, { answer, notBuilt: answer });
 }
 
 /** A method of a service's description that is not registered. */
@@ -84,9 +80,8 @@ export const RPCS: readonly Rpc[] = [
     good: Buffer.concat([field(1, "db"), field(2, "x")]),
     answer: "3 unable to parse JWT token: compact JWS format must have three parts",
   }),
-  // The two of the WIT profile; where they are built they are rows like the others, with field 1 (`spiffe_id`) a text.
-  notBuilt("FetchWITSVID", [1]),
-  notBuilt("FetchWITBundles", []),
+  rpc("/SpiffeWorkloadAPI/FetchWITSVID", [1], { answer: NO_WIT }),
+  rpc("/SpiffeWorkloadAPI/FetchWITBundles", [], { answer: NO_WIT }),
 
   rpc(`${SDS}/StreamSecrets`, DISCOVERY, { kind: "bidi", good: field(4, SECRET_TYPE), maxRequest: 4 * USUAL }),
   rpc(`${SDS}/DeltaSecrets`, DELTA, { kind: "bidi", good: field(2, SECRET_TYPE), maxRequest: 4 * USUAL }),
