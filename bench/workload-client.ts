@@ -14,18 +14,22 @@ let watcher: Watcher | undefined;
 let probe: Probe | undefined;
 
 const operations = {
-  /** Opens connections one after the other in `lanes` lanes; on each, waits for the first message of a stream. */
+  /**
+   * Opens connections one after the other in `lanes` lanes; on each, waits for the first message of a stream. Fewer than
+   * `count` when `mostMs` is over.
+   */
   async connects(o: {
     socket: string;
     count: number;
     lanes: number;
+    mostMs?: number;
   }): Promise<Summary & { bytes: number; micros: number }> {
     const latencies: number[] = [];
     let bytes = 0;
     let left = o.count;
     const started = monotonicMicros();
     await lanes(o.lanes, async () => {
-      while (left-- > 0) {
+      while (left-- > 0 && !isOver(started, o.mostMs)) {
         const from = monotonicMicros();
         bytes = await firstMessage(o.socket);
         latencies.push(monotonicMicros() - from);
@@ -54,6 +58,26 @@ const operations = {
       if (connections > o.count) throw new Error("the server ends every connection");
     } while (done < o.count);
     return { micros: monotonicMicros() - started, connections };
+  },
+
+  /** Opens streams on one connection, one after the other, and takes the time until each has its first message. */
+  async waits(o: { socket: string; count: number; mostMs: number }): Promise<Summary> {
+    const latencies: number[] = [];
+    const started = monotonicMicros();
+    const connection = new Connection(connect(o.socket));
+    connection.open();
+    while (latencies.length < o.count && !isOver(started, o.mostMs)) {
+      const from = monotonicMicros();
+      if (!(await oneOf(connection))) throw new Error("the connection was closed");
+      latencies.push(monotonicMicros() - from);
+    }
+    connection.socket.destroy();
+    return summarize(latencies);
+  },
+
+  /** The pid of this process. */
+  async pid(): Promise<number> {
+    return process.pid;
   },
 
   /** Calls a method that answers once, on one connection, `lanes` at a time; the requests are taken in turn. */
@@ -212,6 +236,10 @@ function answerOf(connection: Connection, call: LaidOut | undefined, keep = fals
       },
     });
   });
+}
+
+function isOver(started: number, mostMs = Number.POSITIVE_INFINITY): boolean {
+  return monotonicMicros() - started > mostMs * 1e3;
 }
 
 async function lanes(count: number, lane: () => Promise<void>): Promise<void> {

@@ -1,6 +1,7 @@
 /** Every scenario, in the table's order. */
 import type { Scenario } from "../lib/scenario.ts";
 import { attest } from "./attestation.ts";
+import { badCallers } from "./bad-callers.ts";
 import { calls, connect, connectMany } from "./connections.ts";
 import { entries } from "./entries.ts";
 import { federated } from "./federated.ts";
@@ -51,6 +52,7 @@ export const SCENARIOS: readonly Scenario[] = [
   loopAgentSync,
   loopServerSync,
   loopTpm,
+  ...badCallers,
   growthServer,
   growthAgent,
   growthIdentities,

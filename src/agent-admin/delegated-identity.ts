@@ -10,7 +10,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type AgentError, publicError } from "../lib/errors.ts";
 import type { Histogram, Metrics } from "../lib/metrics.ts";
 import type { Method } from "../lib/rpc/transport.ts";
-import { type MessageCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
+import { type MessageCodec, type RequestCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import { readAudience } from "../workload-api/jwt.ts";
@@ -49,7 +49,7 @@ export function delegatedIdentityMethods(
   const firstUpdate = deps.metrics.histogram(FIRST_UPDATE, {
     help: "From a delegate's call for X509-SVIDs to the first one (milliseconds).",
   });
-  const bundles = <T>(request: MessageCodec<T>, encode: (bundles: HeldBundles) => Uint8Array): Method<ConnectedPeer> =>
+  const bundles = <T>(request: RequestCodec<T>, encode: (bundles: HeldBundles) => Uint8Array): Method<ConnectedPeer> =>
     serverStream<ConnectedPeer, T, Uint8Array>(
       { request, response: ENCODED },
       (_request, { peer }, signal) => distinct(bundleMessages(deps, peer, encode, signal)),

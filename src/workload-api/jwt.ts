@@ -3,7 +3,7 @@ import { JWTBundlesRequest, JWTSVIDRequest, ValidateJWTSVIDRequest } from "../ge
 import type { Clock } from "../lib/clock.ts";
 import { publicError } from "../lib/errors.ts";
 import type { Method, Reply } from "../lib/rpc/transport.ts";
-import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
+import { decodeRequest, type RequestCodec } from "../lib/rpc/typed.ts";
 import { JwtValidator } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
@@ -65,7 +65,7 @@ export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, m
 type Run = (call: WorkloadCall, request: Uint8Array) => void;
 
 /** What `ask` throws ends the call before its caller is attested. */
-function answering<T>(host: StreamHost, codec: MessageCodec<T>, ask: (request: T) => Question): Run {
+function answering<T>(host: StreamHost, codec: RequestCodec<T>, ask: (request: T) => Question): Run {
   return (call, request) => new AnswerCall(host, call, ask(decodeRequest(codec, request))).start();
 }
 

@@ -1,7 +1,7 @@
 /** One streaming call: attests its caller, then sends what the caller may have whenever that changes. */
 import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Method, Reply } from "../lib/rpc/transport.ts";
-import { decodeRequest, type MessageCodec } from "../lib/rpc/typed.ts";
+import { decodeRequest, type RequestCodec } from "../lib/rpc/typed.ts";
 import { Follower, type StreamHost } from "./follower.ts";
 import { guarded, type WorkloadCall } from "./guard.ts";
 import type { ConnectedPeer } from "./peer.ts";
@@ -25,7 +25,7 @@ export interface Story {
 }
 
 /** A method that answers with a stream of updates. */
-export function streaming(host: StreamHost, codec: MessageCodec<unknown>, encode: Encoder): Method<ConnectedPeer> {
+export function streaming(host: StreamHost, codec: RequestCodec<unknown>, encode: Encoder): Method<ConnectedPeer> {
   const story: Story = {
     tell(update, isFirst) {
       const reply = encode(update);
@@ -41,7 +41,7 @@ export function streaming(host: StreamHost, codec: MessageCodec<unknown>, encode
 /** A method whose streams depend on their requests, or on more than their callers' updates, which `changed` says. */
 export function storytelling<T>(
   host: StreamHost,
-  codec: MessageCodec<T>,
+  codec: RequestCodec<T>,
   begin: (request: T) => (changed: () => void) => Story,
 ): Method<ConnectedPeer> {
   return guarded((call, request) => {

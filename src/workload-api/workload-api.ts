@@ -24,6 +24,7 @@ import { PushQueue } from "./push-queue.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { ReadShares } from "./read-shares.ts";
 import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
+import { RequestBudget } from "./request-budget.ts";
 import { SDS_SERVICE, type SdsOptions, sdsMethods } from "./sds/sds.ts";
 import { SecretStream } from "./sds/secret-stream.ts";
 import type { StreamHost } from "./update-stream.ts";
@@ -119,6 +120,7 @@ export class WorkloadApi {
       },
     );
     this.#calls = new CallGate(log, limits);
+    const budget = new RequestBudget(limits);
     this.#transport = new GrpcJsTransport(
       {
         methods: methodTable(this.#streams, turns, this.#calls, deps, options),
@@ -127,6 +129,7 @@ export class WorkloadApi {
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
         takesPathAuthorities: true,
         maxRequest: limits.maxRequest,
+        account: ({ uid }) => budget.of(uid),
         maxStreams: limits.maxStreams,
         // The gate counts, also those that wait for their turn.
         maxConnections: limits.maxConnections,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClientReadableStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { SpiffeWorkloadAPIClient } from "../../src/gen/workload/workload.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import type { LogFields, Logger } from "../../src/lib/log.ts";
 import type { PeerCredentialSource } from "../../src/lib/native.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -194,7 +194,7 @@ export class LogLines implements Logger {
 }
 
 /** What may be set. */
-export type HarnessOptions = Partial<WorkloadApiOptions> & { readonly ownPid?: number };
+export type HarnessOptions = Partial<WorkloadApiOptions> & { readonly ownPid?: number; readonly clock?: Clock };
 
 /** The API and what belongs to it; everything is closed at the end. */
 export class ApiHarness implements AsyncDisposable {
@@ -207,10 +207,10 @@ export class ApiHarness implements AsyncDisposable {
 
   private constructor(source: IdentitySource<ConnectedPeer>, options: HarnessOptions) {
     // The tests call from the process that serves; it is not exempt as an agent's own would be.
-    const { ownPid = 0, ...settings } = options;
+    const { ownPid = 0, clock = systemClock, ...settings } = options;
     chmodSync(this.folder, 0o755);
     this.api = new WorkloadApi(
-      { source, native, clock: systemClock, random: systemRandom, log: this.log, ownPid, healthy: () => this.healthy },
+      { source, native, clock, random: systemRandom, log: this.log, ownPid, healthy: () => this.healthy },
       {
         socketPath: this.path,
         limits: defaultLimits(2000),

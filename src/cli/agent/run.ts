@@ -183,4 +183,8 @@ function registerApiMetrics(metrics: Metrics, api: WorkloadApi): void {
     help: "Connections that were refused so far.",
     collect: () => api.stats.refused,
   });
+  metrics.gauge("workload_api_refused_calls", {
+    help: "Calls that were refused so far because there were too many.",
+    collect: () => api.stats.refusedCalls,
+  });
 }

@@ -13,10 +13,12 @@ import {
 } from "@grpc/grpc-js";
 import type { Clock } from "../clock.ts";
 import { ACCEPTED_ENCODING, type CallHost, GrpcJsCall } from "./grpc-js-call.ts";
+import { decodeWith, hangUp, isCompressed, WRONG_METHOD } from "./grpc-js-inner.ts";
 import { BidiListener, SingleListener } from "./grpc-js-listeners.ts";
 import { connectionOf, type Http2Stream, nameOf, nameSocket } from "./grpc-js-names.ts";
 import { mayNamePaths } from "./path-authority.ts";
 import { PathAuthoritySocket } from "./path-authority-socket.ts";
+import { RequestDecoder } from "./request-decoder.ts";
 import type { Method, MethodTable, Transport, TransportOptions } from "./transport.ts";
 
 /** What the transport needs besides its options. */
@@ -46,7 +48,8 @@ const STREAMS = "http2.server.stream.created";
 
 /** What it tells, as far as we need it. */
 interface StreamCreated {
-  readonly stream: Http2Stream;
+  readonly stream: Http2Stream & { [WRONG_METHOD]?: string };
+  readonly headers: Readonly<Record<string, unknown>>;
 }
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
@@ -151,17 +154,18 @@ export class GrpcJsTransport<P> implements Transport {
   }
 
   #listen(): void {
-    if (this.#listening || this.#options.onStream === undefined) return;
+    if (this.#listening) return;
     this.#listening = true;
     subscribe(STREAMS, this.#created);
   }
 
   /** Told of the streams of every HTTP/2 server in this process. */
   readonly #created = (message: unknown): void => {
-    const connection = connectionOf((message as StreamCreated).stream);
-    if (connection instanceof Connection && connection.owner === this) {
-      this.#options.onStream?.((connection as Connection<P>).peer);
-    }
+    const { stream, headers } = message as StreamCreated;
+    const connection = connectionOf(stream);
+    if (!(connection instanceof Connection) || connection.owner !== this) return;
+    if (headers[":method"] !== "POST") stream[WRONG_METHOD] = String(headers[":method"]);
+    this.#options.onStream?.((connection as Connection<P>).peer);
   };
 
   #admit(socket: Duplex): P | null {
@@ -201,59 +205,39 @@ export class GrpcJsTransport<P> implements Transport {
       inner.sendStatus({ code: status.UNAVAILABLE, details: "shutting down" });
       return;
     }
+    const wrongMethod = (inner as { readonly stream?: StreamCreated["stream"] }).stream?.[WRONG_METHOD];
+    if (wrongMethod !== undefined) {
+      inner.sendStatus({ code: status.INTERNAL, details: `HTTP method is ${wrongMethod}, not POST` });
+      return;
+    }
     if (isCompressed(inner)) {
       const details = "compressed requests are not accepted";
       inner.sendStatus({ code: status.UNIMPLEMENTED, details, metadata: ACCEPTED_ENCODING });
       return;
     }
-    if (!boundRequests(inner, method.maxRequest ?? this.#options.maxRequest)) {
+    const account = this.#options.account?.(connection.peer);
+    const decoder = new RequestDecoder({
+      maxRequest: method.maxRequest ?? this.#options.maxRequest,
+      single: method.kind === "single",
+      ...(account !== undefined && { account }),
+      // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the library's enum has the same numbers
+      refuse: (code, details) => inner.sendStatus({ code, details, metadata: ACCEPTED_ENCODING }),
+    });
+    if (!decodeWith(inner, decoder)) {
       inner.sendStatus({ code: status.INTERNAL, details: "internal error" });
       return;
     }
     const call = new GrpcJsCall(this.#host, inner, path, connection.peer);
+    call.onReleased = () => {
+      decoder.close();
+      hangUp(inner);
+    };
     inner.start(
       method.kind === "single" ? new SingleListener(call, inner, method) : new BidiListener(call, inner, method),
     );
   }
 
   readonly #report = (error: unknown, method: string): void => this.#options.onError?.(error, method);
-}
-
-/**
- * The library inflates every message as it comes, before it asks anybody, so that a frame of tiny ones costs a hundred
- * times its size and a second of work. What the peer announced stands in this field alone; without it all is refused.
- */
-function isCompressed(inner: ServerInterceptingCallInterface): boolean {
-  return (inner as { readonly incomingEncoding?: unknown }).incomingEncoding !== "identity";
-}
-
-/** The library's reader of one call's messages, as far as it is bounded here. */
-interface Decoder {
-  maxReadMessageLength?: unknown;
-  write?: (data: Buffer) => Buffer[];
-}
-
-/** Messages that may come in one frame. Larger ones than those of a flood fill it before they are as many. */
-const MOST_AT_ONCE = 256;
-
-/**
- * Sets the largest message of one call, of which nothing was read yet, and how many it may get at once. The library
- * knows one bound for the whole server, and holds all messages of a frame until they are asked for, at fifty times the
- * size of an empty one. Both stand in these fields, without which the call is refused.
- */
-function boundRequests(inner: ServerInterceptingCallInterface, maxRequest: number): boolean {
-  const { decoder } = inner as { readonly decoder?: Decoder };
-  if (typeof decoder?.maxReadMessageLength !== "number" || typeof decoder.write !== "function") return false;
-  decoder.maxReadMessageLength = maxRequest;
-  decoder.write = writeFew;
-  return true;
-}
-
-/** What it throws ends the call `RESOURCE_EXHAUSTED`. */
-function writeFew(this: Decoder, data: Buffer): Buffer[] {
-  const messages = (Object.getPrototypeOf(this) as Required<Decoder>).write.call(this, data);
-  if (messages.length > MOST_AT_ONCE) throw new Error("too many messages at once");
-  return messages;
 }
 
 /** Starts the given work in place of the library's own stream objects. */

@@ -2,7 +2,7 @@
 import { DeltaDiscoveryRequest, DiscoveryRequest } from "../../gen/envoy/service/discovery/v3/discovery.ts";
 import { publicError } from "../../lib/errors.ts";
 import { SkippingReader } from "../../lib/rpc/skipping-reader.ts";
-import { decodeRequest } from "../../lib/rpc/typed.ts";
+import { decodeRequest, type RequestCodec } from "../../lib/rpc/typed.ts";
 import { checkFields, DELTA_DISCOVERY, DISCOVERY } from "./field-count.ts";
 
 /** The one type of resources that there is here. */
@@ -20,8 +20,19 @@ const MAX_NAME = 2048;
 const MAX_ALL_NAMES = 64 * 1024;
 
 /** Envoy says much of itself, of which little matters here. */
-const SOME_DISCOVERY = { decode: (bytes: Uint8Array) => DiscoveryRequest.decode(new SkippingReader(bytes)) };
-const SOME_DELTA_DISCOVERY = { decode: (bytes: Uint8Array) => DeltaDiscoveryRequest.decode(new SkippingReader(bytes)) };
+function some<T>(codec: RequestCodec<T>): RequestCodec<T> {
+  return {
+    decode(whole) {
+      const reader = new SkippingReader(whole.all());
+      const request = codec.decode(reader);
+      reader.checkEnd();
+      return request;
+    },
+  };
+}
+
+const SOME_DISCOVERY = some(DiscoveryRequest);
+const SOME_DELTA_DISCOVERY = some(DeltaDiscoveryRequest);
 
 /** Throws `INVALID_ARGUMENT`. */
 export function decodeDiscovery(bytes: Uint8Array): DiscoveryRequest {

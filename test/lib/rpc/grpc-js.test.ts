@@ -23,6 +23,12 @@ const echo = single((call, request) => {
   call.end();
 });
 
+const ended = (call: Call<TestPeer>) => {
+  call.send(reply("last"));
+  call.end();
+  return { message() {}, end() {} };
+};
+
 /** A call of which nothing is sent yet but its headers. */
 function request(
   session: http2.ClientHttp2Session,
@@ -341,6 +347,28 @@ describe("before a request is read", () => {
     for (const { status } of await Promise.all(calls)) expect(status.code).toBe(Status.OK);
     expect(seen.sort()).toEqual(["a", "b"]);
   });
+});
+
+test("a peer that has its answer and goes on talking is hung up on: a stream that nobody counts would stay", async () => {
+  await using harness = await startHarness({ "/t.T/Echo": echo, "/t.T/Bidi": { kind: "bidi", open: ended } });
+  const session = http2.connect("http://localhost", { createConnection: () => net.connect(harness.path) });
+  for (const [path, bytes, code] of [
+    ["/t.T/Echo", Buffer.alloc(10), Status.UNIMPLEMENTED],
+    ["/t.T/Echo", Buffer.from([0, 255, 0, 0, 0]), Status.RESOURCE_EXHAUSTED],
+    ["/t.T/Bidi", Buffer.alloc(5), Status.OK],
+    ["/t.T/None", Buffer.alloc(5), Status.UNIMPLEMENTED],
+  ] as const) {
+    const stream = request(session, path);
+    let status: unknown;
+    const keep = (headers: http2.IncomingHttpHeaders): void => {
+      status = headers["grpc-status"] ?? status;
+    };
+    stream.on("response", keep).on("trailers", keep);
+    stream.write(bytes);
+    await once(stream, "close");
+    expect([Number(status), stream.rstCode]).toEqual([code, http2.constants.NGHTTP2_NO_ERROR]);
+  }
+  session.destroy();
 });
 
 test("a call is closed once its answer was taken, or its peer has gone", async () => {

@@ -1,10 +1,11 @@
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { describe, expect, test } from "vitest";
 import { DiscoveryRequest } from "../../../src/gen/envoy/service/discovery/v3/discovery.ts";
 import { SkippingReader } from "../../../src/lib/rpc/skipping-reader.ts";
+import { RequestReader } from "../../../src/lib/rpc/typed.ts";
 
 /** What either reader makes of the bytes: a message, or that they are none. */
-function readBy(Reader: typeof BinaryReader, bytes: Uint8Array): unknown {
+function readBy(Reader: typeof RequestReader, bytes: Uint8Array): unknown {
   try {
     return DiscoveryRequest.decode(new Reader(bytes));
   } catch {
@@ -41,19 +42,19 @@ describe("a reader that skips", () => {
   test("reads what the library's reader reads", () => {
     const message = readBy(SkippingReader, whole);
     expect(message).toMatchObject({ versionInfo: "3", resourceNames: ["default"], responseNonce: "nonce" });
-    expect(message).toEqual(readBy(BinaryReader, whole));
+    expect(message).toEqual(readBy(RequestReader, whole));
   });
 
   test("takes and refuses the same: every truncation, and every byte changed", () => {
     for (let length = 0; length < whole.length; length++) {
       const cut = whole.subarray(0, length);
-      expect(readBy(SkippingReader, cut)).toEqual(readBy(BinaryReader, cut));
+      expect(readBy(SkippingReader, cut)).toEqual(readBy(RequestReader, cut));
     }
     for (let at = 0; at < whole.length; at++) {
       for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
         const changed = Uint8Array.from(whole);
         changed[at] = value;
-        expect(readBy(SkippingReader, changed)).toEqual(readBy(BinaryReader, changed));
+        expect(readBy(SkippingReader, changed)).toEqual(readBy(RequestReader, changed));
       }
     }
   });
