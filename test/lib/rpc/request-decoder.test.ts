@@ -132,6 +132,7 @@ test("THE ATTACK: a request byte by byte, each in 64 KiB that must be ignored, h
   for (let sent = 0; sent < 600; sent++)
     await write(frame(0, 0, 1, Buffer.alloc(1)), ignored, ignored, ignored, ignored);
   await until(() => socket.writableLength === 0);
-  expect(held() - before).toBeLessThan(12 * 1024 * 1024);
+  // What was read last may still be on its way through; kept, it would be 40 MiB for as long as the call.
+  await until(() => held() - before < 12 * 1024 * 1024);
   socket.destroy();
 });
