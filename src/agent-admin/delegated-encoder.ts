@@ -14,6 +14,7 @@ import { trustDomainId } from "../spiffe/id.ts";
 import type { JwtSvid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "../workload-api/ports.ts";
 import { remember } from "../workload-api/remember.ts";
+import { federatedWith } from "../workload-api/served.ts";
 import type { HeldBundles } from "./ports.ts";
 import { idMessage, seconds } from "./wire.ts";
 
@@ -25,10 +26,14 @@ export function isDelegable({ admin, downstream }: AuthorizedEntry): boolean {
 /** The identities that may be handed on, hints as they are: unlike the Workload API's, they may repeat. */
 export const encodeX509Svids = once((update: WorkloadUpdate) =>
   SubscribeToX509SVIDsResponse.encode({
-    x509Svids: update.identities.filter(({ entry }) => isDelegable(entry)).map(svidMessage),
-    federatesWith: [...update.federatedBundles.keys()].map(trustDomainId).sort(),
+    x509Svids: delegable(update).map(svidMessage),
+    federatesWith: [...federatedWith(update, delegable(update)).keys()].map(trustDomainId).sort(),
   }).finish(),
 );
+
+function delegable({ identities }: WorkloadUpdate): readonly WorkloadIdentity[] {
+  return identities.filter(({ entry }) => isDelegable(entry));
+}
 
 /** A token with what SPIRE tells beside it. */
 export function jwtMessage({ hint }: AuthorizedEntry, svid: JwtSvid): JWTSVID {

@@ -45,9 +45,9 @@ export function buildUpdate(entries: readonly EntryState[], context: UpdateConte
   const federatedBundles = new Map<TrustDomain, TrustBundle>();
   for (const state of entries) {
     const { issued } = state;
-    if (issued === undefined || isExpired(issued.svid, context.now)) continue;
     const entry = servedEntry(state);
-    identities.push({ entry, svid: issued.svid });
+    if (issued !== undefined && !isExpired(issued.svid, context.now)) identities.push({ entry, svid: issued.svid });
+    // Those that are on their way have their bundles before them.
     for (const trustDomain of entry.federatesWith) {
       const bundle = context.federatedBundles.get(trustDomain);
       if (bundle !== undefined) federatedBundles.set(trustDomain, bundle);

@@ -7,7 +7,7 @@ import { decodeRequest, type RequestCodec } from "../lib/rpc/typed.ts";
 import { JwtValidator } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
-import { type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
+import type { TrustDomain } from "../spiffe/id.ts";
 import { AnswerCall, type Question } from "./answer-call.ts";
 import type { FairTurns } from "./fair-turns.ts";
 import { endIfRefused, guarded, type WorkloadCall } from "./guard.ts";
@@ -51,7 +51,7 @@ export function jwtMethods(deps: JwtDeps, options: JwtOptions): [name: string, m
       "FetchJWTSVID",
       guarded(answering(deps.host, JWTSVIDRequest, (request) => fetchQuestion(request, deps.source, encoder))),
     ],
-    ["FetchJWTBundles", streaming(deps.host, JWTBundlesRequest, bundles)],
+    ["FetchJWTBundles", streaming(deps.host, JWTBundlesRequest, bundles, isSynced)],
     [
       "ValidateJWTSVID",
       inTurn(
@@ -142,10 +142,8 @@ function validation(
   if (audience === "") throw publicError("INVALID_ARGUMENT", "audience must be specified");
   if (svid === "") throw publicError("INVALID_ARGUMENT", "svid must be specified");
   const parsed = validator.parse(svid);
-  const subjectDomain = trustDomainOf(parsed.subject);
   return {
-    // Bundles of other trust domains come with the SVIDs that need them.
-    isAnswerable: (update) => isSynced(update) && (!update.pending || bundleFor(update, subjectDomain) !== undefined),
+    isAnswerable: isSynced,
     answer(update) {
       const bundleOf = (trustDomain: TrustDomain): TrustBundle | undefined => bundleFor(update, trustDomain);
       const returned = {

@@ -3,7 +3,7 @@ import { errorText, publicError } from "../lib/errors.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import { parseSpiffeId, type TrustDomain, trustDomainId } from "../spiffe/id.ts";
-import type { WorkloadUpdate } from "./ports.ts";
+import type { WorkloadIdentity, WorkloadUpdate } from "./ports.ts";
 
 /**
  * None that is meant for a store of secrets only, and of several with the same hint the oldest (by ID when equally
@@ -48,9 +48,18 @@ export function isSynced(update: WorkloadUpdate): boolean {
   return !update.pending || update.entries.length > 0;
 }
 
-/** Whether the caller has an identity that this API serves. */
+/** Whether the caller has an identity that this API serves; its X.509-SVID may still be on its way. */
 export function hasIdentity(update: WorkloadUpdate): boolean {
-  return update.identities.some(({ entry }) => !entry.storeSvid);
+  return update.entries.some((entry) => !entry.storeSvid);
+}
+
+/** The bundles that these identities federate with, of those that the update has. */
+export function federatedWith(
+  { federatedBundles }: WorkloadUpdate,
+  identities: readonly WorkloadIdentity[],
+): ReadonlyMap<TrustDomain, TrustBundle> {
+  const wanted = new Set(identities.flatMap(({ entry }) => entry.federatesWith));
+  return new Map([...federatedBundles].filter(([trustDomain]) => wanted.has(trustDomain)));
 }
 
 /** The bundles that a caller may have, federated ones only with an identity, as the map that goes into the answer. */

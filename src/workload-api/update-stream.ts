@@ -24,13 +24,15 @@ export interface Story {
   close?(): void;
 }
 
-/** A method that answers with a stream of updates. */
-export function streaming(host: StreamHost, codec: RequestCodec<unknown>, encode: Encoder): Method<ConnectedPeer> {
+/** A method that answers with a stream of updates, of which the first is one that `isReady`. */
+export function streaming(
+  host: StreamHost,
+  codec: RequestCodec<unknown>,
+  encode: Encoder,
+  isReady: (update: WorkloadUpdate) => boolean,
+): Method<ConnectedPeer> {
   const story: Story = {
-    tell(update, isFirst) {
-      const reply = encode(update);
-      return update.pending && isFirst ? undefined : reply;
-    },
+    tell: (update, isFirst) => (isFirst && !isReady(update) ? undefined : encode(update)),
   };
   return guarded((call, request) => {
     if (request.length > 0) decodeRequest(codec, request);
@@ -49,10 +51,7 @@ export function storytelling<T>(
   });
 }
 
-/**
- * Complete messages only, and none that equals the one before it. The first waits until all that the caller may have
- * is there; that nothing is left is said at once.
- */
+/** Complete messages only, and none that equals the one before it. That nothing is left is said at once. */
 export class UpdateStream extends Follower {
   readonly #story: Story;
   #last: Reply | undefined;

@@ -27,10 +27,9 @@ export function witMethods(
 ): [name: string, method: Method<ConnectedPeer>][] {
   const encoder = new WitEncoder();
   const bundles: Story = {
-    tell(update, isFirst) {
+    tell(update) {
       if (!isSynced(update)) return undefined;
       requireProfile(update);
-      if (update.pending && isFirst) return undefined;
       return allowUnauthenticatedVerifiers || hasIdentity(update) ? encoder.bundles(update) : null;
     },
   };

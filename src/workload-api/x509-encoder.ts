@@ -5,7 +5,7 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { X509Svid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "./ports.ts";
 import { remember } from "./remember.ts";
-import { bundleMap, encodeBundles, servedBy } from "./served.ts";
+import { bundleMap, encodeBundles, federatedWith, servedBy } from "./served.ts";
 
 /** The encoded parts of an SVID that outlive updates. */
 interface EncodedSvid {
@@ -30,7 +30,7 @@ export class X509Encoder {
       const message: X509SVIDResponse = {
         svids: identities.map((identity) => this.#svid(identity, bundle)),
         crl: [],
-        federatedBundles: encodeBundles(update.federatedBundles, (one) => this.#bundle(one)),
+        federatedBundles: encodeBundles(federatedWith(update, identities), (one) => this.#bundle(one)),
       };
       return new Reply(X509SVIDResponse.encode(message).finish());
     });

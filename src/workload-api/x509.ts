@@ -2,7 +2,7 @@
 import { X509BundlesRequest, X509SVIDRequest } from "../gen/workload/workload.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import type { ConnectedPeer } from "./peer.ts";
-import { hasIdentity } from "./served.ts";
+import { hasIdentity, isSynced } from "./served.ts";
 import { type Encoder, type StreamHost, streaming } from "./update-stream.ts";
 import { X509Encoder } from "./x509-encoder.ts";
 
@@ -18,7 +18,16 @@ export function x509Methods(host: StreamHost, options: X509Options): [name: stri
   const bundles: Encoder = (update) =>
     options.allowUnauthenticatedVerifiers || hasIdentity(update) ? encoder.bundles(update) : null;
   return [
-    ["FetchX509SVID", streaming(host, X509SVIDRequest, (update) => encoder.svids(update))],
-    ["FetchX509Bundles", streaming(host, X509BundlesRequest, bundles)],
+    // The first message has all that the caller may have.
+    [
+      "FetchX509SVID",
+      streaming(
+        host,
+        X509SVIDRequest,
+        (update) => encoder.svids(update),
+        ({ pending }) => !pending,
+      ),
+    ],
+    ["FetchX509Bundles", streaming(host, X509BundlesRequest, bundles, isSynced)],
   ];
 }

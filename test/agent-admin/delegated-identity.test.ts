@@ -9,6 +9,7 @@ import type {
 } from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { publicError } from "../../src/lib/errors.ts";
+import { parseTrustDomain } from "../../src/spiffe/id.ts";
 import type { WorkloadIdentity } from "../../src/workload-api/ports.ts";
 import { bundleOf, identityOf, Reader, updateOf } from "../workload-api/harness.ts";
 import { AdminHarness, ask, FakeAgent } from "./harness.ts";
@@ -146,12 +147,14 @@ describe("SubscribeToX509SVIDs", () => {
     const agent = new FakeAgent();
     const cell = agent.cell("unix:uid:7");
     const served = [
-      as("admin", { admin: true }),
+      as("admin", { admin: true, federatesWith: [parseTrustDomain("admin.test")] }),
       as("downstream", { downstream: true }),
-      as("one", { hint: "h" }),
-      as("two", { hint: "h" }),
+      as("one", { hint: "h", federatesWith: [parseTrustDomain("z.test")] }),
+      as("two", { hint: "h", federatesWith: [parseTrustDomain("a.test")] }),
     ];
-    const federated = new Map(["z.test", "a.test"].map((name) => [bundleOf(name).trustDomain, bundleOf(name, "r")]));
+    const federated = new Map(
+      ["z.test", "a.test", "admin.test"].map((name) => [bundleOf(name).trustDomain, bundleOf(name, "r")]),
+    );
     cell.set(updateOf(served, { federatedBundles: federated }));
     await using harness = await AdminHarness.open(agent);
     const reader = new Reader(harness.delegated.subscribeToX509SviDs({ selectors: WEB, pid: 0 }));

@@ -12,7 +12,7 @@ import { systemRandom } from "../../src/lib/random.ts";
 import { type Watchable, WatchableValue } from "../../src/lib/watchable.ts";
 import { emptyBundle, type TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
-import { parseSpiffeId, parseTrustDomain, type SpiffeId } from "../../src/spiffe/id.ts";
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../../src/spiffe/id.ts";
 import { type Selector, selectorText } from "../../src/spiffe/selector.ts";
 import type { Der, JwtSvid, WitSvid, X509Svid } from "../../src/spiffe/svid.ts";
 import { defaultLimits } from "../../src/workload-api/limits.ts";
@@ -47,6 +47,7 @@ export function identityOf(
     readonly hint?: string;
     readonly createdAt?: number;
     readonly storeSvid?: boolean;
+    readonly federatesWith?: readonly TrustDomain[];
     readonly chain?: readonly string[];
     readonly key?: X509Svid["privateKey"];
   } = {},
@@ -57,7 +58,7 @@ export function identityOf(
       entryId,
       spiffeId,
       selectors: [{ type: "unix", value: "uid:0" }],
-      federatesWith: [],
+      federatesWith: options.federatesWith ?? [],
       admin: false,
       downstream: false,
       storeSvid: options.storeSvid ?? false,

@@ -297,10 +297,17 @@ describe("ValidateJWTSVID", () => {
     expect(JSON.stringify(api.harness.log.lines)).not.toContain("what-is-in-it");
   });
 
-  test("a foreign token waits for the bundle that is on its way; one of ours does not", async () => {
+  test("a caller whose X.509-SVID is on its way has its bundles already", async () => {
     const { entry } = identityOf("a");
-    await using api = await start(updateOf([], { bundle: own, pending: true, entries: [entry] }));
+    await using api = await start({ ...update, identities: [], pending: true, entries: [entry] });
     expect(await api.validate(token(key))).toMatchObject({ spiffeId: "spiffe://example.org/web" });
+    expect(await api.validate(token(foreignKey, { sub: "spiffe://b.test/x" }))).toMatchObject({
+      spiffeId: "spiffe://b.test/x",
+    });
+  });
+
+  test("before the first sync it waits to hear of bundles", async () => {
+    await using api = await start(updateOf([], { bundle: own, pending: true }));
     const answer = api.validate(token(foreignKey, { sub: "spiffe://b.test/x" }));
     await until(() => api.source.everybody.readers === 1);
     api.source.everybody.set(update);

@@ -26,12 +26,17 @@ describe("FetchX509SVID", () => {
   test("encodes chain, key, bundles and hint as the standard says (API-01, API-14, API-15, API-21, FED-10)", async () => {
     const key = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
     await using api = await start(
-      updateOf([identityOf("web", { hint: "internal", key })], {
-        federatedBundles: new Map([
-          [parseTrustDomain("b.test"), bundleOf("b.test", "b")],
-          [parseTrustDomain("a.test"), bundleOf("a.test", "a")],
-        ]),
-      }),
+      updateOf(
+        [identityOf("web", { hint: "internal", key, federatesWith: ["b.test", "a.test"].map(parseTrustDomain) })],
+        {
+          federatedBundles: new Map([
+            [parseTrustDomain("b.test"), bundleOf("b.test", "b")],
+            [parseTrustDomain("a.test"), bundleOf("a.test", "a")],
+            // Of an entry whose SVID is still on its way.
+            [parseTrustDomain("c.test"), bundleOf("c.test", "c")],
+          ]),
+        },
+      ),
     );
     const message = await api.svids().next();
     expect(message).toEqual({
@@ -95,6 +100,19 @@ describe("FetchX509SVID", () => {
     api.source.everybody.set(updateOf([identity], { bundle: bundleOf("example.org", "new root") }));
     expect((await stream.next()).svids[0]?.bundle.toString()).toBe("new root");
     expect(stream.waiting).toBe(0);
+  });
+
+  test("bundles do not wait for X.509-SVIDs that are on their way (API-06)", async () => {
+    const b = parseTrustDomain("b.test");
+    const { entry } = identityOf("web", { federatesWith: [b] });
+    const coming = { pending: true, entries: [entry], federatedBundles: new Map([[b, bundleOf("b.test", "b")]]) };
+    await using api = await start(updateOf([], coming));
+    expect(Object.keys((await api.bundles().next()).bundles)).toEqual(["spiffe://b.test", "spiffe://example.org"]);
+    await using early = await start(updateOf([], { pending: true }), { allowUnauthenticatedVerifiers: true });
+    const stream = early.bundles();
+    await until(() => early.source.everybody.readers === 1);
+    early.source.everybody.set(updateOf([]));
+    expect(Object.keys((await stream.next()).bundles)).toEqual(["spiffe://example.org"]);
   });
 
   test("the first message waits for pending identities; a later pending one holds up nothing (API-06)", async () => {

@@ -69,7 +69,7 @@ export const witValidate: FuzzTarget = {
     const { spiffeId, publicKey, algorithm } = result.value;
     const second = readToken(token, (typ) => typ === "wit+jwt");
     if (second === undefined) throw new Error("what is believed is no token to another reader");
-    const { sub, exp, nbf, aud, cnf } = second.claims as Readonly<Record<string, unknown>>;
+    const { sub, exp, nbf, aud, cnf } = second.claims;
     const signer = AUTHORITIES.get(TRUST_DOMAIN)?.get(second.header.kid as string);
     holds(
       signer !== undefined && isTokenSigned(token, second.header.alg as string, signer),
