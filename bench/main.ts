@@ -33,7 +33,7 @@ async function main(): Promise<number> {
     return 2;
   }
   if (options.help || options.list) {
-    console.log(options.help ? HELP : names.join("\n"));
+    console.log(options.help ? `${HELP}\nscenarios: ${names.join(", ")}` : names.join("\n"));
     return 0;
   }
   const peer = options.noPeer ? undefined : spire();

@@ -1,31 +1,35 @@
 /** The bench's workload: a cheap Workload API client in a process of its own. Its operations are called over IPC. */
 import { connect } from "node:net";
 import { Connection } from "./lib/connection.ts";
-import { type Change, HeldStreams } from "./lib/held-streams.ts";
+import { type Change, HeldStreams, type Storm, type StreamKind } from "./lib/held-streams.ts";
 import { pause } from "./lib/prepared.ts";
 import { Probe, type Span } from "./lib/probe.ts";
 import { type Summary, summarize } from "./lib/statistics.ts";
 import { Watcher } from "./lib/watcher.ts";
 import { monotonicMicros, serveOperations } from "./lib/worker.ts";
-import { FETCH_CALL, FIRST_FETCH } from "./lib/workload-calls.ts";
+import { FETCH_CALL, FIRST_FETCH, type LaidOut, workloadCall } from "./lib/workload-calls.ts";
 
 const held = new HeldStreams();
 let watcher: Watcher | undefined;
 let probe: Probe | undefined;
 
 const operations = {
-  /** Opens connections one after the other in `lanes` lanes; on each, waits for the first message of a stream. */
+  /**
+   * Opens connections one after the other in `lanes` lanes; on each, waits for the first message of a stream. Fewer than
+   * `count` when `mostMs` is over.
+   */
   async connects(o: {
     socket: string;
     count: number;
     lanes: number;
+    mostMs?: number;
   }): Promise<Summary & { bytes: number; micros: number }> {
     const latencies: number[] = [];
     let bytes = 0;
     let left = o.count;
     const started = monotonicMicros();
     await lanes(o.lanes, async () => {
-      while (left-- > 0) {
+      while (left-- > 0 && !isOver(started, o.mostMs)) {
         const from = monotonicMicros();
         bytes = await firstMessage(o.socket);
         latencies.push(monotonicMicros() - from);
@@ -56,10 +60,70 @@ const operations = {
     return { micros: monotonicMicros() - started, connections };
   },
 
-  /** Opens `count` streams, each on a connection of its own, and holds them. */
-  async hold(o: { socket: string; count: number; lanes: number }): Promise<{ micros: number; open: number }> {
+  /** Opens streams on one connection, one after the other, and takes the time until each has its first message. */
+  async waits(o: { socket: string; count: number; mostMs: number }): Promise<Summary> {
+    const latencies: number[] = [];
     const started = monotonicMicros();
-    await held.open(o.socket, o.count, o.lanes);
+    const connection = new Connection(connect(o.socket));
+    connection.open();
+    while (latencies.length < o.count && !isOver(started, o.mostMs)) {
+      const from = monotonicMicros();
+      if (!(await oneOf(connection))) throw new Error("the connection was closed");
+      latencies.push(monotonicMicros() - from);
+    }
+    connection.socket.destroy();
+    return summarize(latencies);
+  },
+
+  /** The pid of this process. */
+  async pid(): Promise<number> {
+    return process.pid;
+  },
+
+  /** Calls a method that answers once, on one connection, `lanes` at a time; the requests are taken in turn. */
+  async ask(o: {
+    socket: string;
+    method: string;
+    /** base64 */
+    requests: readonly string[];
+    count: number;
+    lanes: number;
+  }): Promise<{ micros: number }> {
+    const calls = o.requests.map((request) => workloadCall(o.method, Buffer.from(request, "base64")));
+    const connection = new Connection(connect(o.socket));
+    connection.open();
+    let next = 0;
+    const started = monotonicMicros();
+    await lanes(o.lanes, async () => {
+      for (let index = next++; index < o.count; index = next++) await answerOf(connection, calls[index % calls.length]);
+    });
+    const micros = monotonicMicros() - started;
+    connection.socket.destroy();
+    return { micros };
+  },
+
+  /** Calls such a method once for each request, one after the other; the answers, base64. */
+  async answers(o: { socket: string; method: string; requests: readonly string[] }): Promise<string[]> {
+    const connection = new Connection(connect(o.socket));
+    connection.open();
+    const answers: string[] = [];
+    for (const request of o.requests) {
+      const answer = await answerOf(connection, workloadCall(o.method, Buffer.from(request, "base64")), true);
+      answers.push(answer?.toString("base64") ?? "");
+    }
+    connection.socket.destroy();
+    return answers;
+  },
+
+  /** Opens `count` streams, each on a connection of its own, and holds them. */
+  async hold(o: {
+    socket: string;
+    count: number;
+    lanes: number;
+    kind?: StreamKind;
+  }): Promise<{ micros: number; open: number }> {
+    const started = monotonicMicros();
+    await held.open(o.socket, o.count, o.lanes, o.kind);
     return { micros: monotonicMicros() - started, open: held.count };
   },
 
@@ -70,6 +134,9 @@ const operations = {
 
   /** Waits until a change has reached every held stream. */
   change: (o: { timeoutMs: number }): Promise<Change> => held.change(o.timeoutMs),
+
+  /** Closes the held streams and opens as many at the same moment. */
+  reconnect: (o: { socket: string; timeoutMs: number }): Promise<Storm> => held.reconnect(o.socket, o.timeoutMs),
 
   /** Closes the held streams. */
   release: (): Promise<void> => held.close(),
@@ -90,14 +157,21 @@ const operations = {
     watcher = new Watcher(o.socket);
   },
 
+  /** Ends that. */
+  async unwatch(): Promise<void> {
+    watcher?.[Symbol.dispose]();
+    watcher = undefined;
+  },
+
   /** The time at which the watched stream brought an identity or lost it. */
   async noticed(o: { id: string; what: "seen" | "gone"; timeoutMs: number }): Promise<number> {
     if (watcher === undefined) throw new Error("not watching");
     return watcher.noticed(o.id, o.what, o.timeoutMs);
   },
 
-  /** Begins to ask for the server's health every `everyMs`. */
-  async probe(o: { socket: string; everyMs: number }): Promise<void> {
+  /** Begins to ask for the server's health every `everyMs`; as user `uid` if given, whom this process is from then on. */
+  async probe(o: { socket: string; everyMs: number; uid?: number }): Promise<void> {
+    if (o.uid !== undefined && process.getuid?.() !== o.uid) process.setuid?.(o.uid);
     probe = new Probe(o.socket);
     void probe.run(o.everyMs);
   },
@@ -142,6 +216,30 @@ function oneOf(connection: Connection): Promise<boolean> {
       end: () => resolve(false),
     });
   });
+}
+
+/** The answer of a call; throws when it ends without one. */
+function answerOf(connection: Connection, call: LaidOut | undefined, keep = false): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    if (call === undefined) throw new Error("no request");
+    let answer: Buffer | undefined;
+    let answered = false;
+    connection.repeat(call, {
+      keep,
+      message(_length, bytes) {
+        answered = true;
+        answer = bytes;
+      },
+      end() {
+        if (answered) resolve(answer);
+        else reject(new Error("refused: a call ended without an answer"));
+      },
+    });
+  });
+}
+
+function isOver(started: number, mostMs = Number.POSITIVE_INFINITY): boolean {
+  return monotonicMicros() - started > mostMs * 1e3;
 }
 
 async function lanes(count: number, lane: () => Promise<void>): Promise<void> {

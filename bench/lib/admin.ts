@@ -2,11 +2,14 @@
 import { Client, credentials } from "@grpc/grpc-js";
 import { call } from "../../src/cli/rpc-client.ts";
 import { AgentService } from "../../src/gen/spire/api/server/agent/v1/agent.ts";
+import { BatchSetFederatedBundleRequest, BundleService } from "../../src/gen/spire/api/server/bundle/v1/bundle.ts";
 import {
   BatchCreateEntryRequest,
   BatchDeleteEntryRequest,
+  BatchUpdateEntryRequest,
   EntryService,
 } from "../../src/gen/spire/api/server/entry/v1/entry.ts";
+import type { Bundle } from "../../src/gen/spire/api/types/bundle.ts";
 import { Entry } from "../../src/gen/spire/api/types/entry.ts";
 import type { SPIFFEID } from "../../src/gen/spire/api/types/spiffeid.ts";
 
@@ -16,6 +19,8 @@ export interface NewEntry {
   readonly parent: SPIFFEID;
   /** `type:value`. */
   readonly selector: string;
+  /** Trust domains. */
+  readonly federatesWith?: readonly string[];
 }
 
 /** An entry's message. */
@@ -25,6 +30,7 @@ export function entryOf(entry: NewEntry): Entry {
     spiffeId: entry.id,
     parentId: entry.parent,
     selectors: [{ type: entry.selector.slice(0, colon), value: entry.selector.slice(colon + 1) }],
+    federatesWith: [...(entry.federatesWith ?? [])],
   });
 }
 
@@ -59,6 +65,31 @@ export class Admin implements Disposable {
       }
     }
     return ids;
+  }
+
+  /** Gives entries other DNS names, so that their SVIDs are issued anew. */
+  async renameEntries(ids: readonly string[], dnsNames: readonly string[]): Promise<void> {
+    const { results } = await call(
+      this.#client,
+      EntryService.batchUpdateEntry,
+      BatchUpdateEntryRequest.fromPartial({
+        entries: ids.map((id) => ({ id, dnsNames: [...dnsNames] })),
+        inputMask: { dnsNames: true },
+      }),
+    );
+    const refused = results.find(({ status }) => status?.code !== 0);
+    if (refused !== undefined) throw new Error(`entry not changed: ${refused.status?.message}`);
+  }
+
+  /** Takes over bundles of other trust domains. */
+  async setBundles(bundles: readonly Bundle[]): Promise<void> {
+    const { results } = await call(
+      this.#client,
+      BundleService.batchSetFederatedBundle,
+      BatchSetFederatedBundleRequest.fromPartial({ bundle: [...bundles] }),
+    );
+    const refused = results.find(({ status }) => status?.code !== 0);
+    if (refused !== undefined) throw new Error(`bundle refused: ${refused.status?.message}`);
   }
 
   /** Removes entries. */

@@ -43,6 +43,8 @@ export class Pair implements AsyncDisposable {
   readonly admin: Admin;
   readonly token: string;
   readonly agentId: SPIFFEID;
+  /** Entries that were made at the start, the caller's first. */
+  entryIds: readonly string[] = [];
   server: Daemon;
   #agent: Daemon | undefined;
   #workload: Worker<WorkloadOperations> | undefined;
@@ -69,7 +71,10 @@ export class Pair implements AsyncDisposable {
     const pair = new Pair(subject, site, server, await enroll(site, subject.server));
     try {
       const { identities = options.serverOnly ? 0 : 1, entries = identities } = options;
-      await pair.admin.createEntries([...pair.ofCaller(identities), ...pair.ofOthers(entries - identities)], A_CALL);
+      pair.entryIds = await pair.admin.createEntries(
+        [...pair.ofCaller(identities), ...pair.ofOthers(entries - identities)],
+        A_CALL,
+      );
       if (!options.serverOnly) await pair.startAgent(["-joinToken", pair.token]);
       return pair;
     } catch (error) {

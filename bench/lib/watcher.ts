@@ -7,13 +7,15 @@ import { monotonicMicros } from "./worker.ts";
 import { FIRST_FETCH } from "./workload-calls.ts";
 
 /** A watched stream. Times in µs, of the moment at which the message was whole. */
-export class Watcher {
+export class Watcher implements Disposable {
+  readonly #connection: Connection;
   readonly #times = { seen: new Map<string, number>(), gone: new Map<string, number>() };
   #present: ReadonlySet<string> = new Set();
 
   /** Opens the stream. */
   constructor(socket: string) {
     const connection = new Connection(connect(socket));
+    this.#connection = connection;
     connection.begin(FIRST_FETCH, {
       keep: true,
       message: (_length, bytes) => {
@@ -35,6 +37,10 @@ export class Watcher {
       // The time was taken when the message came; looking for it late costs nothing.
       await pause(20);
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection.socket.destroy();
   }
 
   #become(ids: ReadonlySet<string>, now: number): void {

@@ -1,13 +1,15 @@
 /** The loop: take a kept input, change it, run it, keep it if it reached something new, stop if it broke a promise. */
 import type { Coverage } from "./coverage.ts";
 import { Random } from "./random.ts";
-import type { Finding, FuzzTarget, RunResult } from "./target.ts";
+import type { Finding, FuzzTarget, RunResult, Verdict } from "./target.ts";
 
 /** How long, and from where. */
 export interface RunOptions {
   readonly seed: number;
   readonly runs: number;
   readonly seconds: number;
+  /** Of processor time. Default: no limit. */
+  readonly cpuSeconds?: number;
   /** Go on after a finding, and collect one of each kind. */
   readonly keepGoing?: boolean;
   /** Inputs besides the target's own. */
@@ -38,14 +40,14 @@ const EMPTY: Readonly<Record<string, never>> = {};
 const MAX_CORPUS = 20_000;
 
 /** Runs a target until a limit is reached or something is found. Deterministic but for time limits. */
-export function fuzz(target: FuzzTarget, options: RunOptions): RunResult {
+export function fuzz(target: FuzzTarget, options: RunOptions): Promise<RunResult> {
   return new Run(target, options).all();
 }
 
 /** Runs one input; what it was found guilty of, if anything. */
-export function tryInput(target: FuzzTarget, input: Uint8Array): string | undefined {
+export async function tryInput(target: FuzzTarget, input: Uint8Array): Promise<string | undefined> {
   const run = new Run(target, { seed: 1, runs: 1, seconds: Number.POSITIVE_INFINITY });
-  run.execute(input);
+  await run.execute(input);
   return run.findings[0]?.what;
 }
 
@@ -67,17 +69,22 @@ class Run {
     this.#seeds = target.seeds();
   }
 
-  all(): RunResult {
+  async all(): Promise<RunResult> {
     const started = performance.now();
     const cpu = process.threadCpuUsage();
-    const { runs, seconds, progress } = this.#options;
-    this.#start();
+    const { runs, seconds, cpuSeconds = Number.POSITIVE_INFINITY, progress } = this.#options;
+    const used = (): number => {
+      const { user, system } = process.threadCpuUsage(cpu);
+      return (user + system) / 1e6;
+    };
+    const isOut = (): boolean => performance.now() - started > seconds * 1000 || used() > cpuSeconds;
+    await this.#start();
     while (!this.#isOver() && this.#executions < runs) {
-      if (this.#executions % LOOK_EVERY === 0 && performance.now() - started > seconds * 1000) break;
+      if (this.#executions % LOOK_EVERY === 0 && isOut()) break;
       if (this.#executions % TELL_EVERY === 0) progress?.(this.#executions);
-      this.execute(this.#next());
+      const waiting = this.execute(this.#next());
+      if (waiting !== undefined) await waiting;
     }
-    const used = process.threadCpuUsage(cpu);
     return {
       executions: this.#executions,
       accepted: this.#accepted,
@@ -85,18 +92,18 @@ class Run {
       reached: this.#options.coverage?.reached ?? 0,
       places: this.#options.coverage?.places ?? 0,
       seconds: (performance.now() - started) / 1000,
-      cpuSeconds: (used.user + used.system) / 1e6,
+      cpuSeconds: used(),
       slowestMs: this.#slowestMs,
       findings: this.findings,
     };
   }
 
   /** Seeds are kept whatever they reach: without coverage they are all there is. */
-  #start(): void {
+  async #start(): Promise<void> {
     for (const input of [...this.#seeds, ...(this.#options.extraSeeds ?? [])]) {
       if (this.#isOver() || input.length > this.#target.maxBytes) continue;
       this.#corpus.push(input);
-      this.execute(input);
+      await this.execute(input);
     }
   }
 
@@ -122,37 +129,61 @@ class Run {
     return corpus[corpus.length - 1 - this.#random.below(latest)] ?? new Uint8Array();
   }
 
-  /** Runs one input and judges it. */
-  execute(input: Uint8Array): void {
+  /** Runs one input and judges it; later, when the target takes its time. */
+  execute(input: Uint8Array): Promise<void> | undefined {
     const { coverage, before } = this.#options;
     before?.(input);
     coverage?.reset();
     this.#executions++;
     const started = performance.now();
     try {
-      if (this.#target.run(input) === "accepted") this.#accepted++;
+      const verdict = this.#target.run(input);
+      if (typeof verdict !== "string") return this.#later(verdict, input, started);
+      if (verdict === "accepted") this.#accepted++;
     } catch (error) {
       this.#found(input, describe(error));
       return;
     }
-    let took = performance.now() - started;
-    if (took > MAX_INPUT_MS) took = this.#bestOf(input, took);
+    const took = performance.now() - started;
+    if (took > MAX_INPUT_MS) return this.#slow(input, took);
+    this.#judge(input, took);
+    return;
+  }
+
+  async #later(verdict: Promise<Verdict>, input: Uint8Array, started: number): Promise<void> {
+    try {
+      if ((await verdict) === "accepted") this.#accepted++;
+    } catch (error) {
+      this.#found(input, describe(error));
+      return;
+    }
+    const took = performance.now() - started;
+    if (took > MAX_INPUT_MS) await this.#slow(input, took);
+    else this.#judge(input, took);
+  }
+
+  async #slow(input: Uint8Array, first: number): Promise<void> {
+    const took = await this.#bestOf(input, first);
     if (took > MAX_INPUT_MS) this.#found(input, `it takes more than ${MAX_INPUT_MS} ms`);
+    this.#judge(input, took);
+  }
+
+  #judge(input: Uint8Array, took: number): void {
     this.#slowestMs = Math.max(this.#slowestMs, took);
     if (isPolluted()) this.#found(input, "it changed a prototype");
-    if (coverage?.isNew() === true && this.#corpus.length < MAX_CORPUS) {
+    if (this.#options.coverage?.isNew() === true && this.#corpus.length < MAX_CORPUS) {
       this.#corpus.push(input);
       this.#options.kept?.(input);
     }
   }
 
   /** The least time of some tries. */
-  #bestOf(input: Uint8Array, first: number): number {
+  async #bestOf(input: Uint8Array, first: number): Promise<number> {
     let best = first;
     for (let i = 0; i < TRIES; i++) {
       this.#options.coverage?.reset();
       const started = performance.now();
-      this.#target.run(input);
+      await this.#target.run(input);
       best = Math.min(best, performance.now() - started);
     }
     return best;

@@ -9,6 +9,7 @@ export interface Job {
   readonly seed: number;
   readonly runs: number;
   readonly seconds: number;
+  readonly cpuSeconds: number;
   readonly keepGoing: boolean;
   readonly extraSeeds: readonly Uint8Array[];
   /** Parts of the URLs of modules in which coverage is counted; none: not guided by coverage. */

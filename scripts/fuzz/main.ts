@@ -8,13 +8,6 @@ import { help, type Options, parseOptions } from "./options.ts";
 import { supervise } from "./supervise.ts";
 import type { RunResult } from "./target.ts";
 
-/** Modules in which coverage counts: what reads the bytes of a TPM and of its peer. */
-const INSTRUMENTED = [
-  "/src/attestors/tpm/structures/",
-  "/src/attestors/tpm/verify/",
-  "/src/attestors/tpm/wire.ts",
-  "/src/pki/",
-];
 const MODULE = new URL("../../test/fuzz/targets/all.ts", import.meta.url).href;
 const HEAD = ["target", "executions", "per second", "accepted", "kept", "reached", "slowest", "seconds"];
 
@@ -58,15 +51,17 @@ async function runAll(options: Options): Promise<number> {
 
 function runOne(options: Options, target: string, seconds: number): Promise<RunResult> {
   const corpus = options.corpus === undefined ? undefined : new CorpusFolder(options.corpus, target);
-  const { seed, runs, keepGoing } = options;
+  const { seed, runs, cpuSeconds, keepGoing } = options;
+  const instrumented = TARGETS.find(({ name }) => name === target)?.covers ?? [];
   return supervise({
     module: MODULE,
     target,
     seed,
     runs,
     seconds,
+    cpuSeconds,
     keepGoing,
-    instrumented: INSTRUMENTED,
+    instrumented,
     extraSeeds: corpus?.read() ?? [],
     onKept: (input) => corpus?.add(input),
     onProgress: (executions) => {
@@ -75,10 +70,10 @@ function runOne(options: Options, target: string, seconds: number): Promise<RunR
   });
 }
 
-function replay(options: Options, file: string): number {
+async function replay(options: Options, file: string): Promise<number> {
   const target = TARGETS.find(({ name }) => name === options.targets[0]);
   if (target === undefined) return 2;
-  const what = tryInput(target, new Uint8Array(readFileSync(file)));
+  const what = await tryInput(target, new Uint8Array(readFileSync(file)));
   console.log(what === undefined ? "no finding" : `FOUND: ${what}`);
   return what === undefined ? 0 : 1;
 }

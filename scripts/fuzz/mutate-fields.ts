@@ -1,6 +1,7 @@
 /** Inputs of several parts: a byte of flags, then each part with its length in 16 bits; changed part by part. */
 import { mutateBytes } from "./mutate-bytes.ts";
 import type { Random } from "./random.ts";
+import type { Mutate } from "./target.ts";
 
 /** TPM_ALG_ID and TPM_ECC_CURVE, all below 256. */
 const ALGORITHMS = [0x01, 0x03, 0x04, 0x05, 0x06, 0x0b, 0x0c, 0x0d, 0x10, 0x14, 0x16, 0x18, 0x23, 0x43];
@@ -58,4 +59,24 @@ function otherAlgorithm(bytes: Uint8Array, random: Random): Uint8Array {
     if (changed[at - 1] === 0 && ALGORITHMS.includes(changed[at] ?? 0)) places.push(at);
   if (places.length > 0) changed[random.pick(places)] = random.pick(ALGORITHMS);
   return changed;
+}
+
+/** As `mutateFields`, each part in its own way. */
+export function mutateParts(...ways: readonly Mutate[]): Mutate {
+  return (parent, other, random, words) => {
+    const { flags, parts } = unpackFields(parent, ways.length);
+    const others = unpackFields(other, ways.length).parts;
+    const changed = [...parts];
+    do {
+      const at = random.below(ways.length);
+      const [mine, theirs] = [changed[at] ?? new Uint8Array(), others[at] ?? new Uint8Array()];
+      changed[at] = random.oneIn(10) ? theirs : (ways[at] ?? mutateBytes)(mine, theirs, random, words);
+    } while (random.oneIn(4));
+    return packFields({ flags: random.oneIn(6) ? random.below(256) : flags, parts: changed.map(fitting) });
+  };
+}
+
+/** As much as a part's length can say. */
+function fitting(part: Uint8Array): Uint8Array {
+  return part.length > 0xffff ? part.subarray(0, 0xffff) : part;
 }

@@ -1,6 +1,7 @@
 /** Changes JSON: its tree, the bytes inside its base64, and now and then its text. */
 import { mutateBytes } from "./mutate-bytes.ts";
 import type { Random } from "./random.ts";
+import type { Mutate } from "./target.ts";
 
 /** A place in a tree. */
 interface Place {
@@ -37,20 +38,36 @@ const DEEP = 2_000;
 const MAX_CHANGES = 3;
 /** Deeper down nothing is changed. */
 const MAX_DEPTH = 20;
-const MORE = [...NUMBERS, ...TEXTS];
+const MORE: readonly unknown[] = [...NUMBERS, ...TEXTS];
+
+/** What the documents that are changed are made of. */
+interface Vocabulary {
+  readonly names: readonly string[];
+  readonly values: readonly unknown[];
+}
+
+/** Changes the messages of `tpm`. */
+export const mutateJson = jsonMutator(NAMES, []);
+
+/** Changes documents whose members have such names and values, among others. */
+export function jsonMutator(names: readonly string[], values: readonly unknown[]): Mutate {
+  const vocabulary = { names, values: [...MORE, ...values] };
+  return (parent, other, random, words) => mutate(parent, other, random, words, vocabulary);
+}
 
 /** One change of the tree, mostly; of its text or of its bytes now and then. */
-export function mutateJson(
+function mutate(
   parent: Uint8Array,
   other: Uint8Array,
   random: Random,
   words: readonly Uint8Array[],
+  vocabulary: Vocabulary,
 ): Uint8Array {
   const tree = random.oneIn(8) ? undefined : parse(parent);
   if (tree === undefined) return mutateBytes(parent, other, random, words);
   const holder = { root: tree.value };
   let changes = 1;
-  do changeTree(holder, other, random, words);
+  do changeTree(holder, other, random, words, vocabulary);
   while (changes++ < MAX_CHANGES && random.oneIn(3));
   const text = JSON.stringify(holder.root) ?? "null";
   return Buffer.from(random.oneIn(8) ? changeText(text, random) : text);
@@ -72,17 +89,24 @@ function parse(bytes: Uint8Array): { readonly value: unknown } | undefined {
   }
 }
 
-function changeTree(holder: { root: unknown }, other: Uint8Array, random: Random, words: readonly Uint8Array[]): void {
+function changeTree(
+  holder: { root: unknown },
+  other: Uint8Array,
+  random: Random,
+  words: readonly Uint8Array[],
+  vocabulary: Vocabulary,
+): void {
   const { parent, key } = anyPlace(holder, random);
   const value = (parent as Record<string, unknown>)[key];
   const kind = random.below(12);
-  if (kind === 0) set(parent, key, anyValue(random));
+  if (kind === 0) set(parent, key, anyValue(random, vocabulary));
   else if (kind === 1) set(parent, key, graft(other, random));
   else if (typeof value === "string") set(parent, key, changeString(value, random, words));
   else if (typeof value === "number") set(parent, key, random.pick(NUMBERS));
-  else if (Array.isArray(value)) changeArray(value, random);
-  else if (typeof value === "object" && value !== null) changeObject(value as Record<string, unknown>, random);
-  else set(parent, key, anyValue(random));
+  else if (Array.isArray(value)) changeArray(value, random, vocabulary);
+  else if (typeof value === "object" && value !== null)
+    changeObject(value as Record<string, unknown>, random, vocabulary);
+  else set(parent, key, anyValue(random, vocabulary));
 }
 
 /** One of all places in a tree, each as likely as another. */
@@ -131,14 +155,14 @@ function changeString(value: string, random: Random, words: readonly Uint8Array[
   }
 }
 
-function changeArray(value: unknown[], random: Random): void {
+function changeArray(value: unknown[], random: Random, vocabulary: Vocabulary): void {
   const at = random.below(value.length + 1);
   switch (random.below(5)) {
     case 0:
       value.splice(at, 1);
       return;
     case 1:
-      value.splice(at, 0, value[random.below(value.length + 1)] ?? anyValue(random));
+      value.splice(at, 0, value[random.below(value.length + 1)] ?? anyValue(random, vocabulary));
       return;
     case 2:
       while (value.length < 17 + random.below(16))
@@ -148,7 +172,7 @@ function changeArray(value: unknown[], random: Random): void {
       value.reverse();
       return;
     default:
-      value.push(random.pick<unknown>(MORE));
+      value.push(random.pick(vocabulary.values));
   }
 }
 
@@ -157,7 +181,8 @@ function mayRepeat(value: unknown, random: Random): boolean {
   return value !== undefined && (typeof value === "number" || random.oneIn(4));
 }
 
-function changeObject(value: Record<string, unknown>, random: Random): void {
+function changeObject(value: Record<string, unknown>, random: Random, vocabulary: Vocabulary): void {
+  const { names: known } = vocabulary;
   const names = Object.keys(value);
   const name = names.length === 0 ? "" : random.pick(names);
   switch (random.below(5)) {
@@ -167,25 +192,25 @@ function changeObject(value: Record<string, unknown>, random: Random): void {
     case 1: {
       const moved = value[name];
       delete value[name];
-      set(value, random.oneIn(4) ? name.toLowerCase() : random.pick(NAMES), moved);
+      set(value, random.oneIn(4) ? name.toLowerCase() : random.pick(known), moved);
       return;
     }
     case 2:
-      set(value, random.pick(NAMES), value[name]);
+      set(value, random.pick(known), value[name]);
       return;
     case 3:
-      set(value, "__proto__", anyValue(random));
+      set(value, "__proto__", anyValue(random, vocabulary));
       return;
     default:
       set(
         value,
-        random.oneIn(16) ? random.pick(NAMES).slice(0, 1).repeat(random.below(3_000)) : random.pick(NAMES),
-        anyValue(random),
+        random.oneIn(16) ? random.pick(known).slice(0, 1).repeat(random.below(3_000)) : random.pick(known),
+        anyValue(random, vocabulary),
       );
   }
 }
 
-function anyValue(random: Random): unknown {
+function anyValue(random: Random, { values }: Vocabulary): unknown {
   switch (random.below(9)) {
     case 0:
       return null;
@@ -194,7 +219,7 @@ function anyValue(random: Random): unknown {
     case 2:
       return random.pick(NUMBERS);
     case 3:
-      return random.pick(TEXTS);
+      return values.length === MORE.length ? random.pick(TEXTS) : random.pick(values);
     case 4:
       return random.pick([[], {}, [[]], [{}]]);
     case 5:

@@ -9,6 +9,8 @@ export interface Options {
   readonly seconds: number;
   /** Of each target. */
   readonly runs: number;
+  /** Of processor time, of each target. */
+  readonly cpuSeconds: number;
   readonly seed: number;
   readonly keepGoing: boolean;
   readonly corpus: string | undefined;
@@ -30,11 +32,11 @@ const DEFAULT_SECONDS = 60;
 export function help(known: readonly Known[]): string {
   const width = Math.max(...known.map(({ name }) => name.length));
   return `NAME
-  npm run fuzz - looks for bytes that the readers of a TPM's messages do not survive
+  npm run fuzz - looks for bytes that the readers of what peers send do not survive
 
 SYNOPSIS
-  npm run fuzz -- [--time SECONDS] [--runs N] [--target NAME]... [--seed N] [--keep-going]
-                  [--corpus DIR] [--findings DIR] [--json FILE]
+  npm run fuzz -- [--time SECONDS] [--runs N] [--cpu SECONDS] [--target NAME]... [--seed N]
+                  [--keep-going] [--corpus DIR] [--findings DIR] [--json FILE]
   npm run fuzz -- --target NAME --replay FILE
   npm run fuzz -- --help
 
@@ -42,13 +44,15 @@ DESCRIPTION
   Changes valid structures, one change upon another, and runs each with the code under
   test. Inputs that reach code which none before them reached are changed further. A
   finding is an exception that is not documented, a promise that does not hold (what is
-  read is written again as the same bytes, nothing unsigned is believed, no prototype
-  changes), more than 100 ms for one input, a hang, or a want of memory. The input is
+  read is written again as the same, a second reader agrees, nothing unsigned is believed,
+  no prototype changes), more than 100 ms for one input, a hang, or a want of memory. The input is
   saved, the target ends there, and the next begins.
 
 OPTIONS
-  --time SECONDS  for all targets together, in equal shares (default ${DEFAULT_SECONDS}; without limit beside --runs)
-  --runs N        executions of each target; with --time, whichever limit comes first
+  --time SECONDS  for all targets together, in equal shares (default ${DEFAULT_SECONDS}; without limit beside
+                  --runs and --cpu)
+  --runs N        executions of each target; of several limits, whichever comes first
+  --cpu SECONDS   processor time of each target
   --target NAME   only this target; may be repeated
   --seed N        for the same inputs again (default: by chance; it is printed)
   --keep-going    do not end a target at its first finding; one input of each kind is saved
@@ -76,6 +80,7 @@ export function parseOptions(args: readonly string[], known: readonly Known[]): 
     options: {
       time: { type: "string" },
       runs: { type: "string" },
+      cpu: { type: "string" },
       target: { type: "string", multiple: true, default: [] },
       seed: { type: "string" },
       "keep-going": { type: "boolean", default: false },
@@ -90,11 +95,12 @@ export function parseOptions(args: readonly string[], known: readonly Known[]): 
   const unknown = values.target.find((name) => !names.includes(name));
   if (unknown !== undefined) throw new Error(`--target ${unknown}: no such target; there are ${names.join(", ")}`);
   if (values.replay !== undefined && values.target.length !== 1) throw new Error("--replay needs one --target");
-  const unlimited = values.runs === undefined ? DEFAULT_SECONDS : Number.POSITIVE_INFINITY;
+  const unlimited = values.runs === undefined && values.cpu === undefined ? DEFAULT_SECONDS : Number.POSITIVE_INFINITY;
   return {
     targets: values.target.length === 0 ? names : [...new Set(values.target)],
     seconds: values.time === undefined ? unlimited : whole("time", values.time),
     runs: values.runs === undefined ? Number.POSITIVE_INFINITY : whole("runs", values.runs),
+    cpuSeconds: values.cpu === undefined ? Number.POSITIVE_INFINITY : whole("cpu", values.cpu),
     seed: values.seed === undefined ? 1 + Math.floor(Math.random() * 2 ** 31) : whole("seed", values.seed),
     keepGoing: values["keep-going"],
     corpus: values.corpus,

@@ -4,7 +4,9 @@ import { HEADER_BYTES, type Job, MAX_INPUT_BYTES, type Message } from "./job.ts"
 import type { RunResult } from "./target.ts";
 
 /** What to run, and who wants to hear of it. */
-export interface Assignment extends Omit<Job, "shared" | "extraSeeds" | "keepGoing"> {
+export interface Assignment extends Omit<Job, "shared" | "extraSeeds" | "keepGoing" | "cpuSeconds"> {
+  /** Default: no limit. */
+  readonly cpuSeconds?: number;
   readonly extraSeeds?: readonly Uint8Array[];
   readonly keepGoing?: boolean;
   /** An input may stand still so long before it is a hang. Default: 30 s. */
@@ -20,10 +22,10 @@ const LOOK_EVERY_MS = 100;
 /** Fuzzes one target in a thread of its own until a limit is reached or something is found. */
 export async function supervise(assignment: Assignment): Promise<RunResult> {
   const { module, target, seed, runs, seconds, instrumented, extraSeeds = [] } = assignment;
-  const { keepGoing = false, hangMs = 30_000, heapMb = 512 } = assignment;
+  const { cpuSeconds = Number.POSITIVE_INFINITY, keepGoing = false, hangMs = 30_000, heapMb = 512 } = assignment;
   const shared = new SharedArrayBuffer(HEADER_BYTES + MAX_INPUT_BYTES);
   const header = new Int32Array(shared, 0, 2);
-  const job: Job = { module, target, seed, runs, seconds, instrumented, extraSeeds, keepGoing, shared };
+  const job: Job = { module, target, seed, runs, seconds, cpuSeconds, instrumented, extraSeeds, keepGoing, shared };
   const started = performance.now();
   const worker = new Worker(new URL("./worker.ts", import.meta.url), {
     workerData: job,

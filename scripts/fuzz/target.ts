@@ -24,8 +24,10 @@ export interface FuzzTarget {
   readonly mutate: Mutate;
   /** Two of three inputs are made from seeds: where what is kept is mostly refused, few others would be accepted. */
   readonly favoursSeeds?: boolean;
-  /** Runs one input. Throws a `Violation`, or anything else that the code under test must not throw. */
-  run(input: Uint8Array): Verdict;
+  /** Parts of the URLs of modules in which coverage is counted. */
+  readonly covers: readonly string[];
+  /** Runs one input. Throws a `Violation`, or anything else that the code under test must not throw; or rejects with it. */
+  run(input: Uint8Array): Verdict | Promise<Verdict>;
 }
 
 /** A promise of the code under test that does not hold. */

@@ -18,10 +18,11 @@ async function work(job: Job, say: (message: Message) => void): Promise<void> {
   if (target === undefined) throw new Error(`no target ${job.target} in ${job.module}`);
   const header = new Int32Array(job.shared, 0, 2);
   const bytes = new Uint8Array(job.shared, HEADER_BYTES);
-  const result = fuzz(target, {
+  const result = await fuzz(target, {
     seed: job.seed,
     runs: job.runs,
     seconds: job.seconds,
+    cpuSeconds: job.cpuSeconds,
     keepGoing: job.keepGoing,
     extraSeeds: job.extraSeeds,
     words,

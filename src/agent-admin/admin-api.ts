@@ -5,6 +5,7 @@ import { errorText } from "../lib/errors.ts";
 import type { LevelControl } from "../lib/level-control.ts";
 import type { Logger } from "../lib/log.ts";
 import { LogShare } from "../lib/log-share.ts";
+import type { Metrics } from "../lib/metrics.ts";
 import type { PeerCredentialSource } from "../lib/native.ts";
 import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
 import type { Method, MethodTable, Transport } from "../lib/rpc/transport.ts";
@@ -45,6 +46,7 @@ export interface AdminApiDeps {
   readonly native: PeerCredentialSource;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 /** How it is set up. */
@@ -72,7 +74,7 @@ export class AdminApi {
     );
     this.#transport = new GrpcJsTransport(
       {
-        methods: methodTable({ ...deps, log }, options),
+        methods: methodTable({ ...deps, log }, turns, options),
         onConnect: gate.onConnect,
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
@@ -113,8 +115,12 @@ export class AdminApi {
   }
 }
 
-function methodTable(deps: AdminApiDeps, { delegates, version }: AdminApiOptions): MethodTable<ConnectedPeer> {
-  const { log } = deps;
+function methodTable(
+  deps: AdminApiDeps,
+  turns: FairTurns,
+  { delegates, version }: AdminApiOptions,
+): MethodTable<ConnectedPeer> {
+  const { clock, log } = deps;
   const lines = new LogShare<string>(deps.clock);
   const options: TypedOptions = {
     onError: (error, method) =>
@@ -125,8 +131,9 @@ function methodTable(deps: AdminApiDeps, { delegates, version }: AdminApiOptions
     ...loggerMethods<ConnectedPeer>(deps, options),
     ...delegatedIdentityMethods({ ...deps, delegates: new Set(delegates) }, options),
     ...statusMethods<ConnectedPeer>({ ...deps, version }, options),
-    ...reflectionMethods<ConnectedPeer>(SERVICES, adminFileDescriptors, options),
+    ...reflectionMethods<ConnectedPeer>({ clock, turns }, SERVICES, adminFileDescriptors, options),
   ];
-  const gate = new CallGate(log, { maxCalls: MAX_CALLS, maxCallsPerUid: MAX_CALLS });
+  // A bound for each user would end all calls of the connection that goes beyond it: here that is no stranger.
+  const gate = new CallGate(log, { maxCalls: MAX_CALLS, maxCallsPerUid: Number.POSITIVE_INFINITY });
   return new Map(methods.map(([path, method]) => [path, gate.guard(method)]));
 }

@@ -2,9 +2,10 @@
 import { GetInfoRequest, GetInfoResponse, type GetInfoResponse_Cert } from "../gen/spire/api/agent/debug/v1/debug.ts";
 import type { Clock } from "../lib/clock.ts";
 import { AgentError, errorText, publicError } from "../lib/errors.ts";
+import { kept } from "../lib/kept.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import { type TypedOptions, unary } from "../lib/rpc/typed.ts";
-import { type Certificate, spiffeIdOf } from "../pki/certificate.ts";
+import { type Certificate, ownSpiffeId } from "../pki/certificate.ts";
 import { validateX509Svid } from "../pki/validate.ts";
 import type { AdminSource, AgentFacts } from "./ports.ts";
 import { idMessage, seconds } from "./wire.ts";
@@ -25,17 +26,13 @@ export interface DebugDeps {
 export function debugMethods<P>(deps: DebugDeps, options: TypedOptions): [path: string, method: Method<P>][] {
   const { clock, source } = deps;
   const startedAt = clock.monotonic();
-  let last: { readonly at: number; readonly response: GetInfoResponse } | undefined;
+  const info = kept(clock, FRESH_MS, async () => {
+    const uptime = Math.floor((clock.monotonic() - startedAt) / 1_000);
+    return infoOf(source.facts(), clock.now(), uptime);
+  });
   const getInfo = unary<P, GetInfoRequest, GetInfoResponse>(
     { request: GetInfoRequest, response: GetInfoResponse },
-    async () => {
-      const at = clock.monotonic();
-      if (last === undefined || at - last.at >= FRESH_MS) {
-        const uptime = Math.floor((at - startedAt) / 1_000);
-        last = { at, response: infoOf(source.facts(), clock.now(), uptime) };
-      }
-      return last.response;
-    },
+    info,
     options,
   );
   return [[`/${DEBUG_SERVICE}/GetInfo`, getInfo]];
@@ -69,8 +66,9 @@ function verifiedPath({ svid, bundle, trustDomain }: AgentFacts, now: number): r
 }
 
 function certMessage(certificate: Certificate): GetInfoResponse_Cert {
+  const id = ownSpiffeId(certificate);
   return {
-    id: certificate.uriSans.length === 1 ? idMessage(spiffeIdOf(certificate)) : undefined,
+    id: id && idMessage(id),
     expiresAt: seconds(certificate.notAfter),
     subject: certificate.subject.text,
   };

@@ -1,4 +1,4 @@
-/** Encodes the messages of the Delegated Identity API. */
+/** Encodes the messages of the Delegated Identity API, once for all streams that send the same. */
 import {
   SubscribeToJWTBundlesResponse,
   SubscribeToX509BundlesResponse,
@@ -13,15 +13,26 @@ import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import { trustDomainId } from "../spiffe/id.ts";
 import type { JwtSvid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "../workload-api/ports.ts";
+import { remember } from "../workload-api/remember.ts";
+import { federatedWith } from "../workload-api/served.ts";
 import type { HeldBundles } from "./ports.ts";
 import { idMessage, seconds } from "./wire.ts";
 
+/** Administrators' and servers' identities are nobody else's to hand on. */
+export function isDelegable({ admin, downstream }: AuthorizedEntry): boolean {
+  return !admin && !downstream;
+}
+
 /** The identities that may be handed on, hints as they are: unlike the Workload API's, they may repeat. */
-export function encodeX509Svids(update: WorkloadUpdate, isDelegable: (entry: AuthorizedEntry) => boolean): Uint8Array {
-  return SubscribeToX509SVIDsResponse.encode({
-    x509Svids: update.identities.filter(({ entry }) => isDelegable(entry)).map(svidMessage),
-    federatesWith: [...update.federatedBundles.keys()].map(trustDomainId).sort(),
-  }).finish();
+export const encodeX509Svids = once((update: WorkloadUpdate) =>
+  SubscribeToX509SVIDsResponse.encode({
+    x509Svids: delegable(update).map(svidMessage),
+    federatesWith: [...federatedWith(update, delegable(update)).keys()].map(trustDomainId).sort(),
+  }).finish(),
+);
+
+function delegable({ identities }: WorkloadUpdate): readonly WorkloadIdentity[] {
+  return identities.filter(({ entry }) => isDelegable(entry));
 }
 
 /** A token with what SPIRE tells beside it. */
@@ -36,17 +47,23 @@ export function jwtMessage({ hint }: AuthorizedEntry, svid: JwtSvid): JWTSVID {
 }
 
 /** Roots by trust domain ID. */
-export function encodeX509Bundles(held: HeldBundles): Uint8Array {
+export const encodeX509Bundles = once((held: HeldBundles) => {
   const caCertificates = byTrustDomain(held, ({ x509Authorities }) =>
     Buffer.concat(x509Authorities.map(({ certificate }) => certificate)),
   );
   return SubscribeToX509BundlesResponse.encode({ caCertificates }).finish();
-}
+});
 
 /** JWK Sets by trust domain ID. */
-export function encodeJwtBundles(held: HeldBundles): Uint8Array {
+export const encodeJwtBundles = once((held: HeldBundles) => {
   const bundles = byTrustDomain(held, ({ jwtAuthorities }) => Buffer.from(formatJwks(jwtAuthorities)));
   return SubscribeToJWTBundlesResponse.encode({ bundles }).finish();
+});
+
+/** Kept as long as what it was made from lives. */
+function once<T extends object>(encode: (source: T) => Uint8Array): (source: T) => Uint8Array {
+  const memory = new WeakMap<T, Uint8Array>();
+  return (source) => remember(memory, source, () => encode(source));
 }
 
 /** Sorted, so that equal maps have equal bytes. */

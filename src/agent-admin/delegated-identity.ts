@@ -6,16 +6,18 @@ import {
   SubscribeToX509BundlesRequest,
   SubscribeToX509SVIDsRequest,
 } from "../gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
-import { publicError } from "../lib/errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { type AgentError, publicError } from "../lib/errors.ts";
+import type { Histogram, Metrics } from "../lib/metrics.ts";
 import type { Method } from "../lib/rpc/transport.ts";
-import { type MessageCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
+import { type MessageCodec, type RequestCodec, serverStream, type TypedOptions, unary } from "../lib/rpc/typed.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import { readAudience } from "../workload-api/jwt.ts";
 import type { ConnectedPeer } from "../workload-api/peer.ts";
-import type { IdentitySource } from "../workload-api/ports.ts";
+import type { IdentitySource, WorkloadUpdate } from "../workload-api/ports.ts";
 import { Delegate, untilSynced } from "./caller.ts";
-import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, jwtMessage } from "./delegated-encoder.ts";
+import { encodeJwtBundles, encodeX509Bundles, encodeX509Svids, isDelegable, jwtMessage } from "./delegated-encoder.ts";
 import type { AdminSource, HeldBundles } from "./ports.ts";
 import { type AttestProcess, Subject } from "./subject.ts";
 
@@ -29,7 +31,12 @@ export interface DelegatedIdentityDeps {
   readonly attestProcess: AttestProcess;
   /** `authorized_delegates`. */
   readonly delegates: ReadonlySet<SpiffeId>;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
 }
+
+/** SPIRE's name, as all metrics have it. */
+const FIRST_UPDATE = "delegated_identity_api_subscribe_x509_svids_first_update_elapsed_time";
 
 /** Messages that are encoded already. */
 const ENCODED: MessageCodec<Uint8Array> = { encode: (bytes) => ({ finish: () => bytes }), decode: (bytes) => bytes };
@@ -39,7 +46,10 @@ export function delegatedIdentityMethods(
   deps: DelegatedIdentityDeps,
   options: TypedOptions,
 ): [path: string, method: Method<ConnectedPeer>][] {
-  const bundles = <T>(request: MessageCodec<T>, encode: (bundles: HeldBundles) => Uint8Array): Method<ConnectedPeer> =>
+  const firstUpdate = deps.metrics.histogram(FIRST_UPDATE, {
+    help: "From a delegate's call for X509-SVIDs to the first one (milliseconds).",
+  });
+  const bundles = <T>(request: RequestCodec<T>, encode: (bundles: HeldBundles) => Uint8Array): Method<ConnectedPeer> =>
     serverStream<ConnectedPeer, T, Uint8Array>(
       { request, response: ENCODED },
       (_request, { peer }, signal) => distinct(bundleMessages(deps, peer, encode, signal)),
@@ -50,7 +60,7 @@ export function delegatedIdentityMethods(
       "SubscribeToX509SVIDs",
       serverStream<ConnectedPeer, SubscribeToX509SVIDsRequest, Uint8Array>(
         { request: SubscribeToX509SVIDsRequest, response: ENCODED },
-        (request, { peer }, signal) => svidMessages(deps, peer, request, signal),
+        (request, { peer }, signal) => svidMessages({ ...deps, firstUpdate }, peer, request, signal),
         options,
       ),
     ],
@@ -68,34 +78,36 @@ export function delegatedIdentityMethods(
   return methods.map(([name, method]) => [`/${DELEGATED_IDENTITY_SERVICE}/${name}`, method]);
 }
 
-/** Administrators' and servers' identities are nobody else's to hand on. */
-export function isDelegable({ admin, downstream }: AuthorizedEntry): boolean {
-  return !admin && !downstream;
-}
-
 function admit(deps: DelegatedIdentityDeps, peer: ConnectedPeer, signal: AbortSignal): Promise<Delegate> {
   return Delegate.admit(deps.identities, deps.delegates, peer, signal);
 }
 
 /** An empty message, not an error, for a workload without identities. */
 async function* svidMessages(
-  deps: DelegatedIdentityDeps,
+  deps: DelegatedIdentityDeps & { readonly firstUpdate: Histogram },
   peer: ConnectedPeer,
   request: SubscribeToX509SVIDsRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  const { clock, firstUpdate } = deps;
+  const startedAt = clock.monotonic();
   const delegate = await admit(deps, peer, signal);
-  endWithCaller(peer);
+  using _caller = endWithCaller(peer);
   using subject = await Subject.of(request, deps.attestProcess, signal);
   const cell = deps.identities.subscribe(subject.selectors);
   let last: Uint8Array | undefined;
+  let measured = false;
   for await (const update of cell.watch(signal)) {
     // The first message waits for SVIDs that are on their way.
     if (update.pending && last === undefined) continue;
-    const message = encodeX509Svids(update, isDelegable);
+    const message = encodeX509Svids(update);
     if (last !== undefined && Buffer.compare(last, message) === 0) continue;
     delegate.check();
     subject.check();
+    if (!measured && update.identities.some(({ entry }) => isDelegable(entry))) {
+      measured = true;
+      firstUpdate.observe(clock.monotonic() - startedAt);
+    }
     last = message;
     yield message;
   }
@@ -109,7 +121,7 @@ async function* bundleMessages(
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly message: Uint8Array; readonly check: () => void }> {
   const delegate = await admit(deps, peer, signal);
-  endWithCaller(peer);
+  using _caller = endWithCaller(peer);
   const { bundles } = deps.source;
   for await (const held of bundles.watch(signal)) {
     if (held.synced) yield { message: encode(held), check: () => delegate.check() };
@@ -141,20 +153,33 @@ async function fetchJwtSvids(
   using subject = await Subject.of(request, deps.attestProcess, signal);
   const cell = deps.identities.subscribe(subject.selectors);
   await untilSynced(cell, signal);
-  const entries = cell.value.entries.filter(isDelegable);
-  if (entries.length === 0) throw publicError("PERMISSION_DENIED", "no identity issued");
-  const svids = await Promise.all(
-    entries.map(async (entry) => jwtMessage(entry, await deps.identities.fetchJwtSvid(entry, audience, () => signal))),
+  const entries = delegableEntries(cell.value);
+  const tokens = await Promise.all(
+    entries.map(async (entry) => ({ entry, svid: await deps.identities.fetchJwtSvid(entry, audience, () => signal) })),
   );
   // Signing takes its time.
   delegate.check();
   subject.check();
-  return { svids };
+  const left = new Map(delegableEntries(cell.value).map(({ entryId, spiffeId }) => [entryId, spiffeId]));
+  const svids = tokens.filter(({ entry, svid }) => left.get(entry.entryId) === svid.spiffeId);
+  if (svids.length === 0) throw noIdentity();
+  return { svids: svids.map(({ entry, svid }) => jwtMessage(entry, svid)) };
+}
+
+/** Throws `PERMISSION_DENIED` when there are none. */
+function delegableEntries(update: WorkloadUpdate): readonly AuthorizedEntry[] {
+  const entries = update.entries.filter(isDelegable);
+  if (entries.length === 0) throw noIdentity();
+  return entries;
+}
+
+function noIdentity(): AgentError {
+  return publicError("PERMISSION_DENIED", "no identity issued");
 }
 
 /** A stream goes with its caller, also where the connection lives on in another process. */
-function endWithCaller(peer: ConnectedPeer): void {
-  peer.onExit(() => {});
+function endWithCaller(peer: ConnectedPeer): Disposable {
+  return { [Symbol.dispose]: peer.onExit(() => {}) };
 }
 
 /** What is watched has ended, and the call has not. */

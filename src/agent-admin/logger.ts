@@ -4,7 +4,7 @@ import { Logger as LoggerMessage } from "../gen/spire/api/types/logger.ts";
 import { type LevelControl, levelOf } from "../lib/level-control.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Method } from "../lib/rpc/transport.ts";
-import { type MessageCodec, type TypedOptions, unary } from "../lib/rpc/typed.ts";
+import { type RequestCodec, type TypedOptions, unary } from "../lib/rpc/typed.ts";
 
 /** Full name of the service. */
 export const LOGGER_SERVICE = "spire.api.agent.logger.v1.Logger";
@@ -22,7 +22,7 @@ export function loggerMethods<P>(
 ): [path: string, method: Method<P>][] {
   const method = <Request>(
     name: string,
-    request: MessageCodec<Request>,
+    request: RequestCodec<Request>,
     act: (request: Request) => void,
   ): [string, Method<P>] => [
     `/${LOGGER_SERVICE}/${name}`,

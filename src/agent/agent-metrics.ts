@@ -6,6 +6,7 @@ import type { CoverWatch } from "./cover.ts";
 import type { AgentHealth } from "./health.ts";
 import type { JwtSvids } from "./jwt-svids.ts";
 import type { SvidCache } from "./svid-cache.ts";
+import type { WitSvids } from "./wit-svids.ts";
 
 /** Registers gauges that are read at each scrape. */
 export function registerAgentMetrics(
@@ -15,11 +16,12 @@ export function registerAgentMetrics(
     readonly health: AgentHealth;
     readonly cache: SvidCache;
     readonly jwts: JwtSvids;
+    readonly wits: WitSvids;
     readonly cover: Pick<CoverWatch, "cover">;
   },
   labels: { readonly version: string; readonly trustDomain: TrustDomain },
 ): void {
-  const { clock, health, cache, jwts, cover } = parts;
+  const { clock, health, cache, jwts, wits, cover } = parts;
   const startedAt = clock.monotonic();
   metrics
     .gauge("started", { help: "The agent runs.", labels: ["version", "trust_domain_id"] })
@@ -32,6 +34,7 @@ export function registerAgentMetrics(
   gauge("lru_cache_record_map_size", "Registration entries in the cache.", () => cache.sizes.entries);
   gauge("lru_cache_svid_map_size", "X509-SVIDs in the cache.", () => cache.sizes.svids);
   gauge("jwt_svid_cache_size", "JWT-SVIDs in the cache.", () => jwts.size);
+  gauge("wit_svid_cache_size", "WIT-SVIDs in the cache.", () => wits.size);
   gauge("agent_svid_expiry_timestamp_seconds", "When the agent's own SVID ends.", () => {
     return seconds(health.facts.value.agentSvidExpiresAt);
   });

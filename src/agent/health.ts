@@ -9,6 +9,8 @@ export type HealthTopic =
   | "sync"
   /** Some SVIDs of workloads could not be had. */
   | "signing"
+  /** Some WIT-SVIDs that workloads asked for could not be had. */
+  | "wit_signing"
   /** The agent's own SVID cannot be renewed, or the server refuses it. */
   | "agent_svid"
   /** The last attempt to write the stored state failed. */

@@ -6,7 +6,7 @@ import { isExpired } from "../spiffe/rotation.ts";
 import type { JwtSvid } from "../spiffe/svid.ts";
 
 /** A token as the server sent it; times are Unix seconds. */
-export interface SignedJwt {
+export interface SignedToken {
   readonly token: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -17,7 +17,7 @@ export interface SignedJwt {
  * than we do. Throws `MALFORMED`, or `FAILED_PRECONDITION` when it has expired by our clock.
  */
 export function acceptIssuedJwt(
-  signed: SignedJwt,
+  signed: SignedToken,
   expected: { readonly entry: AuthorizedEntry; readonly audience: readonly string[]; readonly now: number },
 ): JwtSvid {
   const { token, issuedAt, expiresAt } = signed;

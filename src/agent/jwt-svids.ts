@@ -13,14 +13,14 @@ import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import { isExpired } from "../spiffe/rotation.ts";
 import type { JwtSvid } from "../spiffe/svid.ts";
-import { acceptIssuedJwt, type SignedJwt } from "./issued-jwt.ts";
+import { acceptIssuedJwt, type SignedToken } from "./issued-jwt.ts";
 import { JwtCache, jwtKey } from "./jwt-cache.ts";
 import { Flights } from "./jwt-flights.ts";
 import { renewalTime } from "./renewal-time.ts";
 import { Slots } from "./slots.ts";
 
 /** Has the server sign a token for an entry. */
-export type SignJwt = (entryId: string, audience: readonly string[], signal: AbortSignal) => Promise<SignedJwt>;
+export type SignJwt = (entryId: string, audience: readonly string[], signal: AbortSignal) => Promise<SignedToken>;
 
 /** What `JwtSvids` is made of. */
 export interface JwtSvidsDeps {
@@ -42,6 +42,10 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
 const RETRY = { initialMs: 500, maxMs: 5_000 };
 /** Calls of the server at a time; more wait in line. */
 const PARALLEL = 32;
+/** Tokens that are being signed or wait for it; each costs a few kilobytes. */
+const MOST_FLIGHTS = 8_192;
+/** More than a bundle has; the oldest are forgotten first. */
+const MOST_WITHDRAWN = 2_000;
 
 /** Nothing is asked of the server before somebody asks here. */
 export class JwtSvids {
@@ -53,6 +57,8 @@ export class JwtSvids {
   /** Until when not to try again behind, in monotonic milliseconds; only of tokens that could not be replaced. */
   readonly #resting = new Map<string, { readonly failures: number; readonly until: number }>();
   #knownKeys: ReadonlySet<string> = new Set();
+  /** Keys that were tainted or taken out of the bundle: tokens of theirs may still be on their way. */
+  readonly #withdrawn = new Set<string>();
   #single = 0;
   /** Set once there is a connection. */
   sign: SignJwt = () => Promise.reject(new AgentError("UNAVAILABLE", "the agent has not attested yet"));
@@ -60,7 +66,7 @@ export class JwtSvids {
   constructor(deps: JwtSvidsDeps) {
     this.#deps = deps;
     this.#cache = new JwtCache(deps.maxSize);
-    this.#flights = new Flights(deps.clock);
+    this.#flights = new Flights(deps.clock, MOST_FLIGHTS);
     this.#lines = new LogShare(deps.clock);
   }
 
@@ -74,7 +80,8 @@ export class JwtSvids {
     const { spiffeId } = entry;
     if (entry.jwtSvidIncludeJti) {
       // Each of these is one of its kind: never kept, never shared.
-      return this.#flights.join(`jti ${this.#single++}`, signal(), (flight) => this.#sign(entry, audience, flight));
+      const key = `jti ${this.#single++}`;
+      return this.#flights.join(key, spiffeId, signal(), (flight) => this.#sign(entry, audience, flight));
     }
     const key = jwtKey(spiffeId, audience);
     const now = this.#deps.clock.now();
@@ -83,18 +90,22 @@ export class JwtSvids {
       if (now >= cached.refreshAt) this.#refresh(key, entry, audience);
       return cached.svid;
     }
-    return this.#flights.join(key, signal(), (flight) => this.#renew(key, entry, audience, flight));
+    return this.#flights.join(flightKey(key, entry), spiffeId, signal(), (flight) =>
+      this.#renew(key, entry, audience, flight),
+    );
   }
 
   /** Forgets tokens whose key is tainted, or was in the bundle and is no more: verifiers will refuse them. */
   adoptBundle({ jwtAuthorities }: TrustBundle): void {
     const before = this.#knownKeys;
-    const keys = new Set(jwtAuthorities.filter(({ tainted }) => !tainted).map(({ keyId }) => keyId));
     const tainted = new Set(jwtAuthorities.filter((key) => key.tainted).map(({ keyId }) => keyId));
+    const keys = new Set(jwtAuthorities.map(({ keyId }) => keyId).filter((keyId) => !tainted.has(keyId)));
     this.#knownKeys = keys;
-    const dropped = this.#cache.drop(
-      ({ svid: { keyId } }) => tainted.has(keyId) || (before.has(keyId) && !keys.has(keyId)),
-    );
+    for (const keyId of [...before, ...tainted]) if (!keys.has(keyId)) this.#withdrawn.add(keyId);
+    for (const keyId of this.#withdrawn) {
+      if (keys.has(keyId) || this.#withdrawn.size > MOST_WITHDRAWN) this.#withdrawn.delete(keyId);
+    }
+    const dropped = this.#cache.drop(({ svid: { keyId } }) => this.#withdrawn.has(keyId));
     if (dropped > 0)
       this.#deps.log.info("JWT-SVIDs of a tainted or revoked authority were removed", { count: dropped });
   }
@@ -108,23 +119,27 @@ export class JwtSvids {
 
   #refresh(key: string, entry: AuthorizedEntry, audience: readonly string[]): void {
     const { clock } = this.#deps;
-    if (clock.monotonic() < (this.#resting.get(key)?.until ?? Number.NEGATIVE_INFINITY)) return;
-    this.#flights.behind(key, async (signal) => {
+    const ownKey = flightKey(key, entry);
+    if (clock.monotonic() < (this.#resting.get(ownKey)?.until ?? Number.NEGATIVE_INFINITY)) return;
+    this.#flights.behind(ownKey, entry.spiffeId, async (signal) => {
       try {
         return await this.#renew(key, entry, audience, signal);
       } catch (error) {
-        this.#rest(key, entry, error);
+        this.#rest(ownKey, entry, error);
         throw error;
       }
     });
   }
 
   /** A token is still there, so nobody waits for the next try. */
-  #rest(key: string, { spiffeId }: AuthorizedEntry, error: unknown): void {
+  #rest(ownKey: string, { spiffeId }: AuthorizedEntry, error: unknown): void {
     const { clock, random, log } = this.#deps;
-    const failures = (this.#resting.get(key)?.failures ?? 0) + 1;
+    const failures = (this.#resting.get(ownKey)?.failures ?? 0) + 1;
     if (this.#resting.size >= this.#deps.maxSize) this.#resting.clear();
-    this.#resting.set(key, { failures, until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()) });
+    this.#resting.set(ownKey, {
+      failures,
+      until: clock.monotonic() + backoffDelay(RETRY, failures, () => random.unit()),
+    });
     this.#lines.pass(spiffeId, (suppressed) =>
       log.warn("Could not renew a JWT-SVID; the one at hand is given", {
         spiffe_id: spiffeId,
@@ -144,8 +159,9 @@ export class JwtSvids {
     // What came after the agent stopped serving is not kept.
     signal.throwIfAborted();
     const { clock, random } = this.#deps;
-    this.#resting.delete(key);
-    this.#cache.put(key, { svid, refreshAt: renewalTime(svid, clock.now(), () => random.unit()) });
+    this.#resting.delete(flightKey(key, entry));
+    if (!this.#withdrawn.has(svid.keyId))
+      this.#cache.put(key, { svid, refreshAt: renewalTime(svid, clock.now(), () => random.unit()) });
     return svid;
   }
 
@@ -153,7 +169,8 @@ export class JwtSvids {
     const { clock, random } = this.#deps;
     for (let failures = 1; ; failures++) {
       try {
-        const signed = await this.#slots.use(() => this.sign(entry.entryId, audience, signal), signal);
+        const ask = (): Promise<SignedToken> => this.sign(entry.entryId, audience, signal);
+        const signed = await this.#slots.use(ask, signal, entry.spiffeId);
         signal.throwIfAborted();
         return acceptIssuedJwt(signed, { entry, audience, now: clock.now() });
       } catch (error) {
@@ -169,6 +186,11 @@ export class JwtSvids {
       }
     }
   }
+}
+
+/** Entries of one identity share its tokens, not the asking: the server may know one of them no more, and the other still. */
+function flightKey(key: string, { entryId }: AuthorizedEntry): string {
+  return `${entryId} ${key}`;
 }
 
 /** The caller may read the kind of failure, not the server's words. */

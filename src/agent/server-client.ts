@@ -7,7 +7,7 @@ import { WatchAuthorizedRequest, WatchService } from "../gen/holdfast/server/v1/
 import { AgentService, AttestAgentRequest, PostStatusRequest } from "../gen/spire/api/server/agent/v1/agent.ts";
 import { BundleService } from "../gen/spire/api/server/bundle/v1/bundle.ts";
 import { EntryService } from "../gen/spire/api/server/entry/v1/entry.ts";
-import { BatchNewX509SVIDRequest, SVIDService } from "../gen/spire/api/server/svid/v1/svid.ts";
+import { BatchNewWITSVIDRequest, BatchNewX509SVIDRequest, SVIDService } from "../gen/spire/api/server/svid/v1/svid.ts";
 import type { Entry } from "../gen/spire/api/types/entry.ts";
 import type { Clock } from "../lib/clock.ts";
 import { AgentError, errorCode } from "../lib/errors.ts";
@@ -17,12 +17,13 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { Der } from "../spiffe/svid.ts";
-import type { SignedJwt } from "./issued-jwt.ts";
-import { codeOfGrpc, printable, ServerCallError } from "./server-client-errors.ts";
+import type { SignedToken } from "./issued-jwt.ts";
+import { type BatchResult, batchResults } from "./server-client-batch.ts";
+import { ServerCallError } from "./server-client-errors.ts";
 import { converse, type RpcChannel, subscribe, unary } from "./server-client-rpc.ts";
 import { ENTRY_MASK, MAX_ENTRIES, syncEntries } from "./server-client-sync.ts";
 import type { ServerTlsCredentials } from "./server-tls.ts";
-import { toAuthorizedEntry, toChain, toSignedJwt, toTrustBundle } from "./wire.ts";
+import { toAuthorizedEntry, toChain, toSignedToken, toTrustBundle } from "./wire.ts";
 
 /** Where the server is and how to speak to it. */
 export interface ServerClientOptions {
@@ -49,11 +50,6 @@ export interface AttestRequest {
   /** Answers a challenge. */
   readonly respond: (challenge: Uint8Array) => Promise<Uint8Array>;
 }
-
-/** One result of a signing batch. */
-export type SignResult =
-  | { readonly ok: true; readonly chain: readonly Der[] }
-  | { readonly ok: false; readonly error: AgentError };
 
 /** What our own server tells of changes; see `watch.proto`. */
 export interface WatchMessage {
@@ -156,12 +152,16 @@ export class ServerClient implements Disposable {
     return bundle;
   }
 
-  /** The bundle of a federated trust domain; undefined when the server has none. */
-  async getFederatedBundle(trustDomain: TrustDomain, signal: AbortSignal): Promise<TrustBundle | undefined> {
+  /** The bundle of a federated trust domain, read with the help of the one that is known; undefined when the server has none. */
+  async getFederatedBundle(
+    trustDomain: TrustDomain,
+    known: TrustBundle | undefined,
+    signal: AbortSignal,
+  ): Promise<TrustBundle | undefined> {
     try {
       const request = { trustDomain, outputMask: undefined };
       const answer = await unary(this.#channel, BundleService.getFederatedBundle, request, signal);
-      return toTrustBundle(answer, trustDomain, this.#options.log);
+      return toTrustBundle(answer, trustDomain, this.#options.log, known);
     } catch (error) {
       if (errorCode(error) === "NOT_FOUND") return undefined;
       throw error;
@@ -172,29 +172,35 @@ export class ServerClient implements Disposable {
   async batchNewX509Svid(
     items: readonly { readonly entryId: string; readonly csr: Uint8Array }[],
     signal: AbortSignal,
-  ): Promise<readonly SignResult[]> {
+  ): Promise<readonly BatchResult<readonly Der[]>[]> {
     const request = BatchNewX509SVIDRequest.fromPartial({
       params: items.map(({ entryId, csr }) => ({ entryId, csr: Buffer.from(csr) })),
     });
     const { results } = await unary(this.#channel, SVIDService.batchNewX509Svid, request, signal);
-    if (results.length !== items.length) {
-      throw new ServerCallError("INTERNAL", "BatchNewX509SVID: the server did not answer every item");
-    }
-    return results.map(({ status, svid }) => {
-      const { code = 0, message = "" } = status ?? {};
-      if (code !== 0) return { ok: false, error: new AgentError(codeOfGrpc(code), printable(message)) };
-      try {
-        return { ok: true, chain: toChain(svid) };
-      } catch (error) {
-        return { ok: false, error: new AgentError("MALFORMED", "BatchNewX509SVID: unusable item", { cause: error }) };
-      }
+    return batchResults("BatchNewX509SVID", items.length, results, ({ svid }) => toChain(svid));
+  }
+
+  /**
+   * Has tokens signed for entries and public keys; one result per item, in order. Servers that sign none answer
+   * `UNIMPLEMENTED`.
+   */
+  async batchNewWitSvid(
+    items: readonly { readonly entryId: string; readonly publicKey: Uint8Array; readonly algorithm: string }[],
+    signal: AbortSignal,
+  ): Promise<readonly BatchResult<SignedToken>[]> {
+    const request = BatchNewWITSVIDRequest.fromPartial({
+      params: items.map(({ entryId, publicKey, algorithm: signingAlgorithm }) => {
+        return { entryId, publicKey: Buffer.from(publicKey), signingAlgorithm };
+      }),
     });
+    const { results } = await unary(this.#channel, SVIDService.batchNewWitsvid, request, signal);
+    return batchResults("BatchNewWITSVID", items.length, results, ({ svid }) => toSignedToken(svid));
   }
 
   /** A token for an entry, as the server sent it. */
-  async newJwtSvid(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<SignedJwt> {
+  async newJwtSvid(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<SignedToken> {
     const request = { entryId, audience: [...audience] };
-    return toSignedJwt((await unary(this.#channel, SVIDService.newJwtsvid, request, signal)).svid);
+    return toSignedToken((await unary(this.#channel, SVIDService.newJwtsvid, request, signal)).svid);
   }
 
   /** The entries this agent is authorized for, by ID; those in `known` that did not change are taken from there. */

@@ -1,8 +1,17 @@
 /** Which entries need an SVID now, and in what order: pure. */
-import { isExpired } from "../spiffe/rotation.ts";
+import type { AuthorizedEntry } from "../spiffe/entry.ts";
+import { isExpired, type Lifetime } from "../spiffe/rotation.ts";
 import { sameEntry } from "./entry-changes.ts";
-import type { CachedEntry } from "./svid-cache.ts";
-import type { TaintCheck } from "./taint.ts";
+import type { Issued } from "./workload-update.ts";
+
+/** An entry and its SVID of one kind. */
+export interface QueuedEntry<S extends Lifetime> {
+  readonly entry: AuthorizedEntry;
+  /** The latest SVID; absent until there is one. */
+  readonly issued: Issued<S> | undefined;
+  /** Whether a caller that matches it is connected. */
+  readonly wanted: boolean;
+}
 
 /** Why an entry needs an SVID. */
 export type Need =
@@ -16,18 +25,19 @@ export type Need =
   | "expiring";
 
 /** What the decision depends on, besides the entries. */
-export interface QueueContext {
+export interface QueueContext<S extends Lifetime> {
   /** Milliseconds since the Unix epoch. */
   readonly now: number;
-  readonly isTainted: TaintCheck;
+  /** Whether the SVID hangs below a tainted authority. */
+  readonly isTainted: (svid: S) => boolean;
   /** Entries that failed lately, and until when they rest (milliseconds since the Unix epoch). */
   readonly resting: ReadonlyMap<string, number>;
 }
 
 /** What there is to do. */
-export interface SigningQueue {
+export interface SigningQueue<S extends Lifetime> {
   /** The most urgent first: those that somebody waits for, then those with the least life left. */
-  readonly due: readonly CachedEntry[];
+  readonly due: readonly QueuedEntry<S>[];
   /** How many of them have which need. */
   readonly counts: Readonly<Record<Need, number>>;
   /** How many of `due` a connected caller lacks altogether; they come first. */
@@ -37,9 +47,12 @@ export interface SigningQueue {
 }
 
 /** Looks at every entry. */
-export function signingQueue(entries: Iterable<CachedEntry>, context: QueueContext): SigningQueue {
+export function signingQueue<S extends Lifetime>(
+  entries: Iterable<QueuedEntry<S>>,
+  context: QueueContext<S>,
+): SigningQueue<S> {
   const counts = { none: 0, outdated: 0, tainted: 0, expiring: 0 };
-  const due: { readonly entry: CachedEntry; readonly waiting: boolean; readonly lifeEnd: number }[] = [];
+  const due: { readonly entry: QueuedEntry<S>; readonly waiting: boolean; readonly lifeEnd: number }[] = [];
   let nextDueAt = Number.POSITIVE_INFINITY;
   let waiting = 0;
   for (const entry of entries) {
@@ -63,7 +76,7 @@ export function signingQueue(entries: Iterable<CachedEntry>, context: QueueConte
 }
 
 /** An entry that is not to be fetched ahead needs nothing until somebody comes for it. */
-function needOf(entry: CachedEntry, { now, isTainted }: QueueContext): Need | undefined {
+function needOf<S extends Lifetime>(entry: QueuedEntry<S>, { now, isTainted }: QueueContext<S>): Need | undefined {
   if (entry.entry.disableX509SvidPrefetch && !entry.wanted) return undefined;
   const { issued } = entry;
   if (issued === undefined || isExpired(issued.svid, now)) return "none";

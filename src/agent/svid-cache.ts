@@ -72,9 +72,9 @@ export class SvidCache {
     return this.#records.values();
   }
 
-  /** Whether there is an entry with this ID. */
-  has(entryId: string): boolean {
-    return this.#records.has(entryId);
+  /** The entry with this ID, if workloads may have it. */
+  entry(entryId: string): AuthorizedEntry | undefined {
+    return this.#records.get(entryId)?.entry;
   }
 
   /** All bundles, as workloads get them; the same object while they say the same. */
@@ -211,7 +211,7 @@ export class SvidCache {
     if (record !== undefined && sameEntry(record.entry, entry)) return false;
     if (record !== undefined && sameSelectors(record.entry, entry)) {
       // Another ID means that the old one is no longer the workload's: it goes before its successor is there.
-      if (record.entry.spiffeId !== entry.spiffeId) record.issued = undefined;
+      record.issued = stillOf(entry, record.issued);
       record.entry = entry;
       record.failed = false;
       change.touch(record);
@@ -219,7 +219,7 @@ export class SvidCache {
     }
     const next = new EntryRecord(entry);
     if (record !== undefined) {
-      if (record.entry.spiffeId === entry.spiffeId) next.issued = record.issued;
+      next.issued = stillOf(entry, record.issued);
       this.#drop(record, change);
     }
     this.#records.set(entry.entryId, next);
@@ -232,7 +232,7 @@ export class SvidCache {
   #adoptSvid(issued: IssuedSvid, change: Change): void {
     const record = this.#records.get(issued.entry.entryId);
     if (record === undefined || record.entry.spiffeId !== issued.svid.spiffeId) return;
-    record.issued = issued;
+    record.issued = stillOf(record.entry, issued);
     record.failed = false;
     this.#expectExpiry(issued.svid.notAfter);
     change.touch(record);
@@ -271,4 +271,12 @@ export class SvidCache {
     }
     this.#armTimer();
   }
+}
+
+/** What of an entry's SVID goes on when its definition changes: whether it may be handed on is as the entry says now. */
+function stillOf({ spiffeId, admin, downstream }: AuthorizedEntry, issued?: IssuedSvid): IssuedSvid | undefined {
+  if (issued?.svid.spiffeId !== spiffeId) return undefined;
+  const { entry } = issued;
+  if (entry.admin === admin && entry.downstream === downstream) return issued;
+  return { ...issued, entry: { ...entry, admin, downstream } };
 }

@@ -114,13 +114,13 @@ export class Syncer {
     const queue = wanted.values();
     const fetchNext = async (): Promise<void> => {
       for (const trustDomain of queue) {
+        const known = this.#deps.cache.federatedBundles.get(trustDomain);
         try {
-          const bundle = await client.getFederatedBundle(trustDomain, signal);
+          const bundle = await client.getFederatedBundle(trustDomain, known, signal);
           if (bundle !== undefined) bundles.set(trustDomain, bundle);
         } catch (error) {
           signal.throwIfAborted();
           failure ??= error;
-          const known = this.#deps.cache.federatedBundles.get(trustDomain);
           if (known !== undefined) bundles.set(trustDomain, known);
         }
       }

@@ -3,6 +3,7 @@ import type { Bundle } from "../gen/spire/api/types/bundle.ts";
 import type { Entry } from "../gen/spire/api/types/entry.ts";
 import type { JWTSVID } from "../gen/spire/api/types/jwtsvid.ts";
 import type { SPIFFEID } from "../gen/spire/api/types/spiffeid.ts";
+import type { WITSVID } from "../gen/spire/api/types/witsvid.ts";
 import type { X509SVID } from "../gen/spire/api/types/x509svid.ts";
 import { AgentError, errorText } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
@@ -14,13 +15,14 @@ import {
   isReserved,
   makeSpiffeId,
   parseTrustDomain,
+  pathOf,
   type SpiffeId,
   type TrustDomain,
   trustDomainOf,
 } from "../spiffe/id.ts";
 import { checkSelector } from "../spiffe/selector.ts";
 import type { Der } from "../spiffe/svid.ts";
-import type { SignedJwt } from "./issued-jwt.ts";
+import type { SignedToken } from "./issued-jwt.ts";
 
 /** An authenticated server may still be wrong: each of these is far above what any deployment has. */
 const LIMIT = {
@@ -52,6 +54,8 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): Authori
   if (!isEntryId(entry.id)) throw malformed("its ID is missing or malformed");
   const spiffeId = toSpiffeId(entry.spiffeId);
   if (trustDomainOf(spiffeId) !== trustDomain) throw malformed(`its SPIFFE ID ${spiffeId} is of another trust domain`);
+  // X509-SVID 3.1, JWT-SVID 3.1: the ID of the trust domain itself is no workload's
+  if (pathOf(spiffeId) === "") throw malformed("its SPIFFE ID has no path");
   if (isReserved(spiffeId)) throw malformed(`its SPIFFE ID ${spiffeId} is reserved`);
   if (entry.selectors.length === 0) throw malformed("it has no selectors");
   if (entry.selectors.length > LIMIT.selectors) throw malformed("it has too many selectors");
@@ -79,8 +83,11 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): Authori
   };
 }
 
-/** A bundle of the expected trust domain. Throws `MALFORMED` for another one's; authorities that do not parse are left out. */
-export function toTrustBundle(bundle: Bundle, expected: TrustDomain, log: Logger): TrustBundle {
+/**
+ * A bundle of the expected trust domain. Throws `MALFORMED` for another one's; authorities that do not parse are left out.
+ * Authorities that `known` has already are taken from there: bundles are fetched far more often than they change.
+ */
+export function toTrustBundle(bundle: Bundle, expected: TrustDomain, log: Logger, known?: TrustBundle): TrustBundle {
   const trustDomain = parseTrustDomain(bundle.trustDomain);
   if (trustDomain !== expected) throw malformed(`the server sent the bundle of ${trustDomain}, not of ${expected}`);
   const count = bundle.x509Authorities.length + bundle.jwtAuthorities.length + bundle.witAuthorities.length;
@@ -96,13 +103,35 @@ export function toTrustBundle(bundle: Bundle, expected: TrustDomain, log: Logger
     });
   return {
     trustDomain,
-    x509Authorities: keep(bundle.x509Authorities, ({ asn1, tainted }): X509Authority => {
-      return { certificate: parseCertificate(ownBytes(asn1)).der, tainted };
-    }),
-    jwtAuthorities: keep(bundle.jwtAuthorities, toKeyAuthority),
-    witAuthorities: keep(bundle.witAuthorities, toKeyAuthority),
+    x509Authorities: keep(bundle.x509Authorities, x509AuthorityReader(known?.x509Authorities ?? [])),
+    jwtAuthorities: keep(bundle.jwtAuthorities, keyAuthorityReader(known?.jwtAuthorities ?? [])),
+    witAuthorities: keep(bundle.witAuthorities, keyAuthorityReader(known?.witAuthorities ?? [])),
     refreshHint: Math.max(0, seconds(bundle.refreshHint)),
     sequence: bundle.sequenceNumber,
+  };
+}
+
+type Read<T, R> = (item: T) => R;
+
+function x509AuthorityReader(known: readonly X509Authority[]): Read<Bundle["x509Authorities"][number], X509Authority> {
+  const textOf = (der: Uint8Array): string => Buffer.from(der.buffer, der.byteOffset, der.length).toString("latin1");
+  const byContent = new Map(known.map((authority) => [textOf(authority.certificate), authority]));
+  return ({ asn1, tainted }) => {
+    const same = byContent.get(textOf(asn1));
+    if (same?.tainted === tainted) return same;
+    return { certificate: same?.certificate ?? parseCertificate(ownBytes(asn1)).der, tainted };
+  };
+}
+
+function keyAuthorityReader(known: readonly KeyAuthority[]): Read<Bundle["jwtAuthorities"][number], KeyAuthority> {
+  const byId = new Map(known.map((authority) => [authority.keyId, authority]));
+  return (key) => {
+    const same = byId.get(key.keyId);
+    const isSame =
+      same?.tainted === key.tainted &&
+      same.expiresAt === seconds(key.expiresAt) &&
+      Buffer.compare(same.publicKey, key.publicKey) === 0;
+    return isSame ? same : toKeyAuthority(key);
   };
 }
 
@@ -125,7 +154,7 @@ export function toChain(svid: X509SVID | undefined): Der[] {
 }
 
 /** A token as sent, not yet looked at. Throws `MALFORMED`. */
-export function toSignedJwt(svid: JWTSVID | undefined): SignedJwt {
+export function toSignedToken(svid: JWTSVID | WITSVID | undefined): SignedToken {
   if (svid === undefined || svid.token === "") throw malformed("the server sent no token");
   return { token: svid.token, issuedAt: seconds(svid.issuedAt), expiresAt: seconds(svid.expiresAt) };
 }

@@ -7,12 +7,15 @@ import type { X509Svid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "../workload-api/ports.ts";
 
 /** An SVID together with the entry as it was when the SVID was asked for. */
-export interface IssuedSvid {
+export interface Issued<S> {
   readonly entry: AuthorizedEntry;
-  readonly svid: X509Svid;
+  readonly svid: S;
   /** When to replace it, in milliseconds since the Unix epoch; drawn once, so that jitter is not drawn until it fits. */
   readonly rotateAt: number;
 }
+
+/** An X509-SVID of an entry. */
+export type IssuedSvid = Issued<X509Svid>;
 
 /** What is known of one entry. */
 export interface EntryState {
@@ -34,26 +37,40 @@ export interface UpdateContext {
 
 /**
  * The update of callers that match exactly `entries`, which are sorted by entry ID. An entry whose definition changed
- * is served as before until its new SVID is there, so that callers see one change and not two.
+ * is served as before until its new SVID is there, so that callers see one change and not two; unless it takes something
+ * away, which must not wait for a signature.
  */
 export function buildUpdate(entries: readonly EntryState[], context: UpdateContext): WorkloadUpdate {
   const identities: WorkloadIdentity[] = [];
   const federatedBundles = new Map<TrustDomain, TrustBundle>();
-  for (const { issued } of entries) {
-    if (issued === undefined || isExpired(issued.svid, context.now)) continue;
-    identities.push({ entry: issued.entry, svid: issued.svid });
-    for (const trustDomain of issued.entry.federatesWith) {
+  for (const state of entries) {
+    const { issued } = state;
+    const entry = servedEntry(state);
+    if (issued !== undefined && !isExpired(issued.svid, context.now)) identities.push({ entry, svid: issued.svid });
+    // Those that are on their way have their bundles before them.
+    for (const trustDomain of entry.federatesWith) {
       const bundle = context.federatedBundles.get(trustDomain);
       if (bundle !== undefined) federatedBundles.set(trustDomain, bundle);
     }
   }
   return {
-    entries: entries.map(({ entry, issued }) => issued?.entry ?? entry),
+    entries: entries.map(servedEntry),
     identities,
+    lapsed: entries.some(({ issued }) => issued !== undefined && isExpired(issued.svid, context.now)),
     pending: isPending(entries, identities.length, context),
     bundle: context.bundle,
     federatedBundles,
   };
+}
+
+/** The definition that callers are served by. */
+function servedEntry({ entry, issued }: EntryState): AuthorizedEntry {
+  if (issued === undefined || issued.entry === entry) return entry;
+  const before = issued.entry;
+  const takesAway =
+    before.jwtSvidIncludeJti !== entry.jwtSvidIncludeJti ||
+    before.federatesWith.some((trustDomain) => !entry.federatesWith.includes(trustDomain));
+  return takesAway ? entry : before;
 }
 
 /**
@@ -69,6 +86,7 @@ function isPending(entries: readonly EntryState[], identities: number, context: 
 export function sameUpdate(a: WorkloadUpdate, b: WorkloadUpdate): boolean {
   return (
     a.pending === b.pending &&
+    a.lapsed === b.lapsed &&
     a.bundle === b.bundle &&
     a.entries.length === b.entries.length &&
     a.entries.every((entry, index) => entry === b.entries[index]) &&

@@ -78,13 +78,13 @@ export function bundleFromWire(bundle: Bundle): TrustBundle {
   };
 }
 
-/** A bundle of another trust domain, for a server that is to store it. WIT authorities have no use there. */
+/** A bundle of another trust domain, for a server that is to store it. */
 export function bundleToWire(bundle: TrustBundle): Bundle {
   return {
     trustDomain: bundle.trustDomain,
     x509Authorities: bundle.x509Authorities.map(({ certificate }) => ({ asn1: certificate, tainted: false })),
     jwtAuthorities: bundle.jwtAuthorities.map((key) => ({ ...key, expiresAt: BigInt(key.expiresAt) })),
-    witAuthorities: [],
+    witAuthorities: bundle.witAuthorities.map((key) => ({ ...key, expiresAt: BigInt(key.expiresAt) })),
     refreshHint: BigInt(bundle.refreshHint),
     sequenceNumber: bundle.sequence,
   };

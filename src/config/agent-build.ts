@@ -129,7 +129,10 @@ function rateLimits(keys: AgentKeys["experimental"]["ratelimit"]): Readonly<Reco
     FetchJWTSVID: keys.fetch_jwt_svid,
     FetchX509Bundles: keys.fetch_x509_bundles,
     FetchJWTBundles: keys.fetch_jwt_bundles,
+    FetchWITSVID: keys.fetch_wit_svid,
+    FetchWITBundles: keys.fetch_wit_bundles,
     StreamSecrets: keys.stream_secrets,
+    DeltaSecrets: keys.stream_secrets,
     FetchSecrets: keys.fetch_secrets,
   };
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit > 0));

@@ -36,8 +36,10 @@ const SDS = section(
   "Names for Envoy's secret discovery.",
 );
 
-const limit = (method: string) =>
-  defaulted(integer(0, 1_000_000), 0, `Calls of \`${method}\` a second for each set of selectors; \`0\` for no limit.`);
+const limit = (method: string, ...more: string[]) => {
+  const what = [`Calls of \`${method}\` a second for each set of selectors`, ...more].join(", and ");
+  return defaulted(integer(0, 1_000_000), 0, `${what}; \`0\` for no limit.`);
+};
 
 const RATELIMIT = section(
   {
@@ -45,7 +47,9 @@ const RATELIMIT = section(
     fetch_jwt_svid: limit("FetchJWTSVID"),
     fetch_x509_bundles: limit("FetchX509Bundles"),
     fetch_jwt_bundles: limit("FetchJWTBundles"),
-    stream_secrets: limit("StreamSecrets"),
+    fetch_wit_svid: limit("FetchWITSVID"),
+    fetch_wit_bundles: limit("FetchWITBundles"),
+    stream_secrets: limit("StreamSecrets", "as many of `DeltaSecrets`"),
     fetch_secrets: limit("FetchSecrets"),
   },
   "Limits per caller, off by default; the agent's own calls are exempt.",

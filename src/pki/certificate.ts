@@ -70,6 +70,16 @@ export function spiffeIdOf(certificate: Pick<Certificate, "uriSans">): SpiffeId 
   }
 }
 
+/** The certificate's ID, if it has one: an authority need not. */
+export function ownSpiffeId(certificate: Pick<Certificate, "uriSans">): SpiffeId | undefined {
+  try {
+    return spiffeIdOf(certificate);
+  } catch (error) {
+    if (error instanceof AgentError) return undefined;
+    throw error;
+  }
+}
+
 /** Splits concatenated certificates without reading them. Throws `MALFORMED`. */
 export function splitCertificates(der: Uint8Array): Der[] {
   return reading("certificates", () => {

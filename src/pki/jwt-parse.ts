@@ -1,4 +1,7 @@
-/** Takes JWT-SVIDs apart, without judging signature, audience or time (JWT-SVID 2 and 3, RFC 7515 7.1, RFC 7519 7.2). */
+/**
+ * Takes JWT-SVIDs, and tokens that are built like them, apart, without judging signature, audience or time (JWT-SVID 2 and
+ * 3, RFC 7515 7.1, RFC 7519 7.2).
+ */
 import { type AgentError, errorText, publicError } from "../lib/errors.ts";
 import { parseSpiffeId, type SpiffeId } from "../spiffe/id.ts";
 import { decodeBase64 } from "./base64.ts";
@@ -41,13 +44,19 @@ const MAX_KEY_ID_BYTES = 1_024;
 
 /** Throws `INVALID_ARGUMENT` with the rule that the token breaks, for the peer to read. */
 export function parseJwtSvid(token: string): ParsedJwt {
+  // JWT-SVID 2.3
+  return parseToken(token, (type) => type === undefined || type === "JWT" || type === "JOSE");
+}
+
+/** As `parseJwtSvid`, of a token whose `typ` is one that `isType` takes. */
+export function parseToken(token: string, isType: (type: unknown) => boolean): ParsedJwt {
   if (token.length > MAX_JWT_BYTES) throw unparsable(`longer than ${MAX_JWT_BYTES} bytes`);
   const [head = "", body = "", signature = "", ...more] = token.split(".", 4);
   // JWT-SVID 1 and 5.1: compact serialization only
   if (more.length > 0 || head === "" || body === "" || signature === "") {
     throw unparsable("compact JWS format must have three parts");
   }
-  const { algorithm, keyId } = readHeader(readPart("header", head));
+  const { algorithm, keyId } = readHeader(readPart("header", head), isType);
   if (decodeBase64(signature, "base64url") === undefined) throw unparsable("signature is not base64url");
   return { algorithm, keyId, ...readClaims(readPart("payload", body)) };
 }
@@ -62,15 +71,17 @@ function readPart(name: string, text: string): JsonObject {
   }
 }
 
-function readHeader(header: JsonObject): { readonly algorithm: JwtAlgorithm; readonly keyId: string } {
+function readHeader(
+  header: JsonObject,
+  isType: (type: unknown) => boolean,
+): { readonly algorithm: JwtAlgorithm; readonly keyId: string } {
   const { alg, crit, typ, cty, kid } = header;
   // JWT-SVID 2.1 and 4: before anything else
   const algorithm = JWT_ALGORITHMS.find((name) => name === alg);
   if (algorithm === undefined) throw unparsable(`unexpected signature algorithm ${quoted(alg)}`);
   // RFC 7515 4.1.11: we understand no extension
   if (crit !== undefined) throw unparsable("header has critical parameters that are not understood");
-  // JWT-SVID 2.3
-  if (typ !== undefined && typ !== "JWT" && typ !== "JOSE") throw unparsable(`unexpected type ${quoted(typ)}`);
+  if (!isType(typ)) throw unparsable(`unexpected type ${quoted(typ)}`);
   // RFC 7519 5.2: the payload would be a JWT itself
   if (cty !== undefined) throw unparsable("nested tokens are not accepted");
   if (kid === undefined || kid === "") throw refused("token header missing key id");

@@ -1,9 +1,13 @@
-/** Validates JWT-SVIDs (JWT-SVID 4, RFC 7519 7.2): the rules of SPIFFE around the signature check of `jose`. */
+/**
+ * Validates JWT-SVIDs (JWT-SVID 4, RFC 7519 7.2): the rules of SPIFFE around a check of the signature, which is made at
+ * once for P-256, as for certificates, and by `jose` on the libuv pool for keys that take longer.
+ */
 import type { KeyObject } from "node:crypto";
 import { compactVerify, errors } from "jose";
-import { type AgentError, publicError } from "../lib/errors.ts";
+import { AgentError, publicError } from "../lib/errors.ts";
 import type { KeyAuthority, TrustBundle } from "../spiffe/bundle.ts";
 import { type SpiffeId, type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
+import { verifyEs256 } from "./jws.ts";
 import { type JwtAlgorithm, type ParsedJwt, parseJwtSvid } from "./jwt-parse.ts";
 import { type Curve, publicKeyFromSpki, readSpki } from "./spki.ts";
 import type { JsonObject } from "./strict-json.ts";
@@ -25,7 +29,7 @@ export interface ValidJwt {
 }
 
 /** How far clocks may differ, in seconds. */
-const LEEWAY_S = 60;
+export const LEEWAY_S = 60;
 /** Characters of a token's audiences in a message, which travels in a header. */
 const MOST_QUOTED = 300;
 
@@ -79,15 +83,19 @@ export class JwtValidator {
     const authority = findAuthority(parsed, expected.bundleOf);
     const known = this.#verified.get(token);
     if (known === undefined || known.authority !== authority) {
-      return this.#verify(token, { parsed, authority }, expected);
+      const verified = { parsed, authority };
+      const checked = verifyToken(token, parsed.algorithm, authority);
+      return checked instanceof Promise
+        ? checked.then(() => this.#judge(token, verified, expected))
+        : this.#judge(token, verified, expected);
     }
     this.#verified.delete(token);
     this.#verified.set(token, known);
     return judge(known.parsed, expected);
   }
 
-  async #verify(token: string, verified: Verified, expected: JwtExpectation): Promise<ValidJwt> {
-    await verifySignature(token, verified);
+  /** Of a token whose signature was just found right. */
+  #judge(token: string, verified: Verified, expected: JwtExpectation): ValidJwt {
     const valid = judge(verified.parsed, expected);
     if (token.length <= LONGEST_REMEMBERED) this.#remember(token, verified);
     return valid;
@@ -107,7 +115,7 @@ export class JwtValidator {
 /** Judges one token. Throws `INVALID_ARGUMENT` with the rule that it breaks, for the peer to read. */
 export async function validateJwtSvid(token: string, expected: JwtExpectation): Promise<ValidJwt> {
   const parsed = parseJwtSvid(token);
-  await verifySignature(token, { parsed, authority: findAuthority(parsed, expected.bundleOf) });
+  await verifyToken(token, parsed.algorithm, findAuthority(parsed, expected.bundleOf));
   return judge(parsed, expected);
 }
 
@@ -123,12 +131,22 @@ function findAuthority({ subject, keyId }: ParsedJwt, bundleOf: JwtExpectation["
   const trustDomain = trustDomainOf(subject);
   const bundle = bundleOf(trustDomain);
   if (bundle === undefined) throw refused(`no keys found for trust domain "${trustDomain}"`);
-  const authority = bundle.jwtAuthorities.find((candidate) => candidate.keyId === keyId);
-  if (authority === undefined) {
-    const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
-    throw refused(`public key ${name} not found in trust domain "${trustDomain}"`);
-  }
-  return authority;
+  return authorityOf(keyId, bundle.jwtAuthorities, trustDomain);
+}
+
+/** The authority that a token names. Throws `INVALID_ARGUMENT` when it is not among those of its trust domain. */
+export function authorityOf(
+  keyId: string,
+  authorities: readonly KeyAuthority[],
+  trustDomain: TrustDomain,
+): KeyAuthority {
+  const authority = authorities.find((candidate) => candidate.keyId === keyId);
+  if (authority !== undefined) return authority;
+  const name = JSON.stringify(keyId.slice(0, MOST_QUOTED).toWellFormed());
+  throw quoting(
+    `public key not found in trust domain "${trustDomain}"`,
+    `public key ${name} not found in trust domain "${trustDomain}"`,
+  );
 }
 
 function verifyingKey(authority: KeyAuthority): VerifyingKey {
@@ -144,10 +162,19 @@ function verifyingKey(authority: KeyAuthority): VerifyingKey {
   return known;
 }
 
-async function verifySignature(token: string, { parsed: { algorithm }, authority }: Verified): Promise<void> {
+/**
+ * Throws `INVALID_ARGUMENT`, or rejects with it, unless the authority signed the token with this algorithm, which is one for
+ * its key.
+ */
+export function verifyToken(token: string, algorithm: JwtAlgorithm, authority: KeyAuthority): void | Promise<void> {
   const { key, kind } = verifyingKey(authority);
   // RFC 8725 3.1: the key says which algorithms are possible, not the token
   if (KEY_KIND[algorithm] !== kind) throw refused(`signature algorithm ${algorithm} does not fit the key`);
+  if (kind !== "P-256") return checkOnPool(token, algorithm, key);
+  if (!verifyEs256(token, key)) throw refused("token signature is invalid");
+}
+
+async function checkOnPool(token: string, algorithm: JwtAlgorithm, key: KeyObject): Promise<void> {
   try {
     await compactVerify(token, key, { algorithms: [algorithm] });
   } catch (error) {
@@ -165,7 +192,10 @@ function checkAudience({ audience }: ParsedJwt, expected: string): void {
       .join(" ")
       .slice(0, MOST_QUOTED)
       .toWellFormed()}]`;
-  throw refused(`expected audience in ${quoted([expected])} (audience=${quoted(audience)})`);
+  throw quoting(
+    "token is for another audience",
+    `expected audience in ${quoted([expected])} (audience=${quoted(audience)})`,
+  );
 }
 
 /** JWT-SVID 3.3; RFC 7519 4.1.4 to 4.1.6. */
@@ -177,4 +207,9 @@ function checkTimes({ expiresAt, notBefore, issuedAt }: ParsedJwt, now: number):
 
 function refused(message: string): AgentError {
   return publicError("INVALID_ARGUMENT", message);
+}
+
+/** A refusal that quotes the token: to the caller, who has it, and not to the log. */
+function quoting(message: string, publicMessage: string): AgentError {
+  return new AgentError("INVALID_ARGUMENT", message, { publicMessage });
 }

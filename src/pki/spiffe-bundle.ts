@@ -16,6 +16,8 @@ export const MAX_AUTHORITIES = 1000;
 /** `spiffe_sequence` is stored in 64 bits (4.1.1); the hint is seconds, and more than this is no hint. */
 const MAX_SEQUENCE = 2n ** 64n - 1n;
 const MAX_REFRESH_HINT = 2n ** 31n - 1n;
+/** Characters of a key ID in a message. */
+const MAX_QUOTED = 100;
 const INTEGER_MEMBERS: readonly string[] = ["spiffe_sequence", "spiffe_refresh_hint"];
 
 /** Reads a document. Throws `MALFORMED`. */
@@ -89,7 +91,7 @@ function addKey(authorities: Map<string, KeyAuthority>, key: Readonly<Record<str
   if (typeof keyId !== "string" || keyId === "") throw malformedBundle("no kid");
   const known = authorities.get(keyId);
   if (known !== undefined && Buffer.compare(known.publicKey, publicKey) !== 0) {
-    throw malformedBundle(`two keys with the kid ${JSON.stringify(keyId)}`);
+    throw malformedBundle(`two keys with the kid ${JSON.stringify(keyId.slice(0, MAX_QUOTED).toWellFormed())}`);
   }
   authorities.set(keyId, { keyId, publicKey, expiresAt: 0, tainted: false });
 }

@@ -19,6 +19,22 @@ export interface JwtSvid {
   readonly notAfter: number;
 }
 
+/** A token of which its holder proves, where it shows it, that it has the key that the token names. */
+export interface WitSvid {
+  readonly spiffeId: SpiffeId;
+  /** Compact serialization; worth nothing without the key. */
+  readonly token: string;
+  /** Which key of the bundle signed it. */
+  readonly keyId: string;
+  readonly privateKey: KeyObject;
+  /** The one algorithm of JWS that the key is for, as the token says. */
+  readonly algorithm: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly notBefore: number;
+  /** Milliseconds since the Unix epoch. */
+  readonly notAfter: number;
+}
+
 /** A leaf certificate with its chain and private key. */
 export interface X509Svid {
   readonly spiffeId: SpiffeId;

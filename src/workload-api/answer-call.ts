@@ -15,8 +15,15 @@ import type { OpenCall, StreamHost } from "./update-stream.ts";
 export interface Question {
   /** Whether it can be answered from what is known; if not, the call waits for the next update. */
   isAnswerable(update: WorkloadUpdate): boolean;
-  /** The answer; null when the caller is entitled to nothing. `signal` makes one that aborts when the call ends. */
-  answer(update: WorkloadUpdate, signal: () => AbortSignal): Reply | null | Promise<Reply | null>;
+  /**
+   * The answer; null when the caller is entitled to nothing. `signal` makes one that aborts when the call ends; `latest`
+   * tells what the caller may have by now, for answers that take their time.
+   */
+  answer(
+    update: WorkloadUpdate,
+    signal: () => AbortSignal,
+    latest: () => WorkloadUpdate,
+  ): Reply | null | Promise<Reply | null>;
 }
 
 /** From {@link start} to the end of the call. */
@@ -52,7 +59,7 @@ export class AnswerCall implements Attestee, Pushable, OpenCall {
       this.#host.limits.check(this.#call, cell);
       const update = cell.value;
       if (this.#question.isAnswerable(update)) {
-        this.#answer(update, true);
+        this.#answer(cell, update, true);
         return;
       }
       this.#cell = cell;
@@ -69,14 +76,15 @@ export class AnswerCall implements Attestee, Pushable, OpenCall {
 
   /** Looks whether the call can be answered by now. */
   push(): void {
-    if (this.#ended || this.#cell === undefined) return;
+    const cell = this.#cell;
+    if (this.#ended || cell === undefined) return;
     try {
-      const update = this.#cell.value;
+      const update = cell.value;
       if (!this.#question.isAnswerable(update)) return;
       this.#unsubscribe?.();
       this.#unsubscribe = undefined;
       this.#cell = undefined;
-      this.#answer(update, false);
+      this.#answer(cell, update, false);
     } catch (error) {
       this.#fail(error);
     }
@@ -94,8 +102,8 @@ export class AnswerCall implements Attestee, Pushable, OpenCall {
     return this.#abort.signal;
   };
 
-  #answer(update: WorkloadUpdate, verified: boolean): void {
-    const answer = this.#question.answer(update, this.#signal);
+  #answer(cell: Watchable<WorkloadUpdate>, update: WorkloadUpdate, verified: boolean): void {
+    const answer = this.#question.answer(update, this.#signal, () => cell.value);
     if (answer instanceof Promise) void this.#later(answer);
     else this.#send(answer, verified);
   }

@@ -4,6 +4,10 @@ import type { Clock } from "../lib/clock.ts";
 /** Pieces of work of one user that begin at once, within `WINDOW_MS`. */
 const AT_ONCE = 16;
 const WINDOW_MS = 50;
+/** A piece that takes longer counts as several. */
+const PIECE_MS = 1;
+/** How long one turn may work for those who had to wait, in milliseconds. */
+const SLICE_MS = 5;
 /** Pieces that had to wait and begin in a turn of the event loop, of all users together. */
 const PER_TURN = 16;
 /** The same in a turn that let a connection in, for there may be more behind it, and the system hands over one a turn. */
@@ -42,8 +46,11 @@ export class FairTurns {
       this.#schedule();
       return;
     }
+    const start = this.#clock.monotonic();
     this.#begun.set(uid, begun + 1);
     work();
+    const more = Math.floor((this.#clock.monotonic() - start) / PIECE_MS) - 1;
+    if (more > 0) this.#begun.set(uid, (this.#begun.get(uid) ?? 0) + more);
   }
 
   /** Says that a connection came in this turn. */
@@ -71,10 +78,12 @@ export class FairTurns {
     this.#scheduled = false;
     this.#rush = this.#hurried ? this.#rush + 1 : 0;
     this.#hurried = false;
+    const end = this.#clock.monotonic() + SLICE_MS;
     for (let left = this.#share(); left > 0; left--) {
       const [next] = this.#waiting;
       if (next === undefined) return;
       this.#serve(...next);
+      if (this.#clock.monotonic() >= end) break;
     }
     if (this.#waiting.size > 0) this.#schedule();
   };

@@ -20,18 +20,18 @@ export function guarded(run: (call: WorkloadCall, request: Uint8Array) => void):
         call.end(GrpcCode.INVALID_ARGUMENT, "security header missing from request");
         return;
       }
-      try {
-        run(call, request);
-      } catch (error) {
-        if (findAgentError(error) === undefined) throw error;
-        const { code, message } = toGrpcStatus(error);
-        call.end(code, message);
-      }
+      endIfRefused(call, () => run(call, request));
     },
   };
 }
 
-/** A method of the service that this version lacks. */
-export function unimplemented(name: string): Method<ConnectedPeer> {
-  return guarded((call) => call.end(GrpcCode.UNIMPLEMENTED, `method ${name} not implemented`));
+/** Does `work`; an `AgentError` that it throws ends the call. */
+export function endIfRefused(call: WorkloadCall, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (findAgentError(error) === undefined) throw error;
+    const { code, message } = toGrpcStatus(error);
+    call.end(code, message);
+  }
 }

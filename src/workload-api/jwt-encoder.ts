@@ -10,11 +10,11 @@ import { formatJwks } from "../pki/jwks.ts";
 import type { ValidJwt } from "../pki/jwt-validate.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
-import { type TrustDomain, trustDomainId, trustDomainOf } from "../spiffe/id.ts";
+import { type TrustDomain, trustDomainOf } from "../spiffe/id.ts";
 import type { JwtSvid } from "../spiffe/svid.ts";
 import type { WorkloadUpdate } from "./ports.ts";
 import { remember } from "./remember.ts";
-import { hasIdentity } from "./x509-encoder.ts";
+import { bundleMap } from "./served.ts";
 
 /** A token for one of the caller's entries. */
 export interface EntryToken {
@@ -55,12 +55,8 @@ export class JwtEncoder {
   /** The answer to `FetchJWTBundles`: federated bundles only for callers with an identity. */
   bundles(update: WorkloadUpdate): Reply {
     return remember(this.#bundleReplies, update, () => {
-      const federated = hasIdentity(update) ? update.federatedBundles : new Map<TrustDomain, TrustBundle>();
-      const all = new Map(federated).set(update.bundle.trustDomain, update.bundle);
-      // Sorted, so that equal maps have equal bytes.
-      const sorted = [...all].sort(([a], [b]) => (a < b ? -1 : 1));
-      const bundles = sorted.map(([name, bundle]) => [trustDomainId(name), this.#jwksOf(bundle)] as const);
-      return new Reply(JWTBundlesResponse.encode({ bundles: Object.fromEntries(bundles) }).finish());
+      const bundles = bundleMap(update, (bundle) => this.#jwksOf(bundle));
+      return new Reply(JWTBundlesResponse.encode({ bundles }).finish());
     });
   }
 

@@ -14,6 +14,10 @@ export interface WorkloadLimits {
   readonly maxStreams: number;
   /** Bytes of one request. */
   readonly maxRequest: number;
+  /** Bytes of requests that came in part, or wait. */
+  readonly maxUnfinished: number;
+  /** Of one uid. */
+  readonly maxUnfinishedPerUid: number;
 }
 
 const MOST_CONNECTIONS = 10_000;
@@ -24,6 +28,8 @@ const FILES_PER_CONNECTION = 2;
 /** Clients have a stream or two on each connection; where connections are few, a client may have many. */
 const CALLS_PER_CONNECTION = 2;
 const FEWEST_CALLS = 1_000;
+/** A thousand Envoys whose first requests are all on their way. */
+const UNFINISHED_PER_UID = 64 * 1024 * 1024;
 
 /**
  * The default bounds for a process that may open `fileLimit` files (`Infinity` for no limit): at most 10,000
@@ -44,5 +50,7 @@ export function limitsFor(maxConnections: number, chosenPerUid?: number): Worklo
     maxCallsPerUid: Math.max(FEWEST_CALLS / 2, CALLS_PER_CONNECTION * perUid),
     maxStreams: 100,
     maxRequest: 64 * 1024,
+    maxUnfinished: 2 * UNFINISHED_PER_UID,
+    maxUnfinishedPerUid: UNFINISHED_PER_UID,
   };
 }

@@ -94,6 +94,7 @@ export class PeerGate {
       if (socket.destroyed) return;
       next();
       this.#deps.shares.enter(peer);
+      socket.once("end", () => this.#deps.shares.ending(peer));
       peer.resumeReading();
     });
   }

@@ -4,7 +4,7 @@ import type { TrustBundle } from "../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../spiffe/entry.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { Selector } from "../spiffe/selector.ts";
-import type { JwtSvid, X509Svid } from "../spiffe/svid.ts";
+import type { JwtSvid, WitSvid, X509Svid } from "../spiffe/svid.ts";
 
 /** One identity of a workload. */
 export interface WorkloadIdentity {
@@ -23,10 +23,37 @@ export interface WorkloadUpdate {
   readonly identities: readonly WorkloadIdentity[];
   /** True while matching entries still wait for their first SVID: a first answer waits for them. */
   readonly pending: boolean;
+  /** Whether an X509-SVID has expired and no other has come. */
+  readonly lapsed: boolean;
   /** The bundle of the agent's own trust domain. */
   readonly bundle: TrustBundle;
-  /** Bundles of the trust domains that the identities federate with, as far as the agent has them. */
+  /** Bundles of the trust domains that the entries federate with, as far as the agent has them. */
   readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
+}
+
+/** Where the WIT-SVID of an entry stands. */
+export interface WitState {
+  readonly entry: AuthorizedEntry;
+  /** Absent until there is one that its holder's peers will accept. */
+  readonly svid: WitSvid | undefined;
+  /** The latest attempt to get one failed. */
+  readonly failed: boolean;
+}
+
+/** Follows the WIT-SVIDs of the entries that it looked at last. */
+export interface WitFollower {
+  /** Whether the server signs no WIT-SVIDs. */
+  readonly isRefused: boolean;
+  /** Where each entry's WIT-SVID stands, in the order of the entries; those that lack one get it. */
+  look(entries: readonly AuthorizedEntry[]): readonly WitState[];
+  /** Ends it. */
+  close(): void;
+}
+
+/** WIT-SVIDs of this node's workloads, which are made when somebody follows them. */
+export interface WitSource {
+  /** `changed` is told when what was looked at may say something else, also that the server signs none. */
+  follow(changed: () => void): WitFollower;
 }
 
 /** Attests callers and follows what they may have. `Peer` is what the listener knows of a connection. */
@@ -47,4 +74,5 @@ export interface IdentitySource<Peer> {
     audience: readonly string[],
     signal: () => AbortSignal,
   ): JwtSvid | Promise<JwtSvid>;
+  readonly wits: WitSource;
 }

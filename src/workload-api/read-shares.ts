@@ -1,6 +1,6 @@
 /** Shares the event loop between users by what is read of them: whoever asks too much is read more slowly. */
 
-/** Calls that all connections of a user may begin in a turn of the event loop. */
+/** Calls that all connections of a user may begin, and connections that may end, in a turn of the event loop. */
 const SHARE = 64;
 /** One connection that begins more in a turn is no client: those have at most a hundred on their way. */
 const MOST_PER_CONNECTION = 512;
@@ -20,7 +20,7 @@ interface User<C> {
   readonly connections: Set<C>;
   /** In the order in which they will be read again. */
   readonly paused: Set<C>;
-  /** Calls begun in this turn. */
+  /** Calls begun and connections ended in this turn. */
   begun: number;
   /** How many connections are read again in the user's next turn. */
   resumed: number;
@@ -64,11 +64,21 @@ export class ReadShares<C extends Readable> {
   begin(connection: C): void {
     const user = this.#users.get(connection.uid);
     if (user === undefined) return;
-    this.#schedule();
-    this.#active.add(user);
     const count = (this.#perConnection.get(connection) ?? 0) + 1;
     this.#perConnection.set(connection, count);
     if (count === MOST_PER_CONNECTION) connection.refuse();
+    this.#count(user);
+  }
+
+  /** It was read that the caller has gone, which is as dear as a call: the system tells of thousands in one turn. */
+  ending(connection: C): void {
+    const user = this.#users.get(connection.uid);
+    if (user !== undefined) this.#count(user);
+  }
+
+  #count(user: User<C>): void {
+    this.#schedule();
+    this.#active.add(user);
     if (++user.begun === SHARE) this.#throttle(user);
   }
 

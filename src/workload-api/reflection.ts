@@ -1,8 +1,11 @@
 /** gRPC server reflection, `v1` and `v1alpha` (SPIFFE Workload Endpoint, section 7), over fixed descriptors. */
 import { ServerReflectionRequest, ServerReflectionResponse } from "../gen/grpc/reflection/v1/reflection.ts";
+import type { Clock } from "../lib/clock.ts";
 import { GrpcCode } from "../lib/grpc-status.ts";
 import type { Method } from "../lib/rpc/transport.ts";
 import { bidi, type TypedOptions } from "../lib/rpc/typed.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import { Pace } from "./pace.ts";
 import { type ProtoFile, readProtoFile } from "./symbols.ts";
 
 /** Full names of the two services; their messages are the same on the wire. */
@@ -10,8 +13,16 @@ export const REFLECTION_SERVICES = ["grpc.reflection.v1.ServerReflection", "grpc
 
 type Answer = NonNullable<ServerReflectionResponse["messageResponse"]>;
 
+/** What the service needs. */
+export interface ReflectionDeps {
+  readonly clock: Clock;
+  /** Requests wait for their user's turn. */
+  readonly turns: FairTurns;
+}
+
 /** `ServerReflectionInfo` of both versions. `services` are full names; `descriptors` hold their files and all imports. */
-export function reflectionMethods<P>(
+export function reflectionMethods<P extends { readonly uid: number }>(
+  { clock, turns }: ReflectionDeps,
   services: readonly string[],
   descriptors: ReadonlyMap<string, Uint8Array>,
   options: TypedOptions = {},
@@ -19,8 +30,12 @@ export function reflectionMethods<P>(
   const index = new DescriptorIndex(descriptors);
   const method = bidi<P, ServerReflectionRequest, ServerReflectionResponse>(
     { request: ServerReflectionRequest, response: ServerReflectionResponse },
-    async function* (incoming) {
+    async function* (incoming, { peer }, signal) {
+      const pace = new Pace(clock.monotonic());
       for await (const request of incoming) {
+        const wait = pace.take(clock.monotonic());
+        if (wait > 0) await clock.sleep(wait, signal);
+        await new Promise<void>((resolve) => turns.run(peer.uid, resolve));
         yield { validHost: request.host, originalRequest: request, messageResponse: answer(request, services, index) };
       }
     },

@@ -13,7 +13,6 @@ import { UnixListener } from "../lib/rpc/unix-listener.ts";
 import { Attestations } from "./attestations.ts";
 import { CallGate } from "./call-gate.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { unimplemented } from "./guard.ts";
 import { HEALTH_SERVICE, healthMethods } from "./health.ts";
 import { jwtMethods } from "./jwt.ts";
 import { Later } from "./later.ts";
@@ -25,14 +24,14 @@ import { PushQueue } from "./push-queue.ts";
 import { RateLimits } from "./rate-limits.ts";
 import { ReadShares } from "./read-shares.ts";
 import { REFLECTION_SERVICES, reflectionMethods } from "./reflection.ts";
+import { RequestBudget } from "./request-budget.ts";
 import { SDS_SERVICE, type SdsOptions, sdsMethods } from "./sds/sds.ts";
 import { SecretStream } from "./sds/secret-stream.ts";
 import type { StreamHost } from "./update-stream.ts";
+import { witMethods } from "./wit.ts";
 import { x509Methods } from "./x509.ts";
 
 const SERVICE = "SpiffeWorkloadAPI";
-/** Methods of the service that this version answers `UNIMPLEMENTED`. */
-const NOT_YET = ["FetchWITSVID", "FetchWITBundles"];
 /** How long a stream must stay before its caller's exit is watched for. */
 const WATCH_EXITS_MS = 100;
 /** How long callers have to take the news that the agent stops. */
@@ -121,13 +120,16 @@ export class WorkloadApi {
       },
     );
     this.#calls = new CallGate(log, limits);
+    const budget = new RequestBudget(limits);
     this.#transport = new GrpcJsTransport(
       {
         methods: methodTable(this.#streams, turns, this.#calls, deps, options),
         onConnect: this.#gate.onConnect,
         onStream: (peer) => shares.begin(peer),
         onError: (error, method) => log.error("Method failed", { method, error: errorText(error) }),
+        takesPathAuthorities: true,
         maxRequest: limits.maxRequest,
+        account: ({ uid }) => budget.of(uid),
         maxStreams: limits.maxStreams,
         // The gate counts, also those that wait for their turn.
         maxConnections: limits.maxConnections,
@@ -197,10 +199,10 @@ function methodTable(
       : [
           ...x509Methods(streams, { allowUnauthenticatedVerifiers }),
           ...jwtMethods(
-            { host: streams, source: deps.source, clock: deps.clock },
+            { host: streams, source: deps.source, clock: deps.clock, turns },
             { allowUnauthenticatedVerifiers, allowedForeignClaims: new Set(options.allowedForeignJwtClaims) },
           ),
-          ...NOT_YET.map((name): [string, Method<ConnectedPeer>] => [name, unimplemented(name)]),
+          ...witMethods({ host: streams, wits: deps.source.wits }, { allowUnauthenticatedVerifiers }),
         ];
   const { clock, random } = deps;
   const sds = options.sds === undefined ? [] : sdsMethods({ host: streams, turns, clock, random }, options.sds);
@@ -217,7 +219,7 @@ function methodTable(
     ...workload.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SERVICE}/${name}`, method]),
     ...sds.map(([name, method]): [string, Method<ConnectedPeer>] => [`/${SDS_SERVICE}/${name}`, method]),
     ...healthMethods<ConnectedPeer>(() => deps.healthy(), { onError }),
-    ...reflectionMethods<ConnectedPeer>(services, fileDescriptors, { onError }),
+    ...reflectionMethods<ConnectedPeer>({ clock, turns }, services, fileDescriptors, { onError }),
   ];
   return new Map(methods.map(([path, method]) => [path, calls.guard(method)]));
 }

@@ -2,11 +2,10 @@
 import { X509BundlesResponse, type X509SVID, X509SVIDResponse } from "../gen/workload/workload.ts";
 import { Reply } from "../lib/rpc/transport.ts";
 import type { TrustBundle } from "../spiffe/bundle.ts";
-import { type TrustDomain, trustDomainId } from "../spiffe/id.ts";
 import type { X509Svid } from "../spiffe/svid.ts";
 import type { WorkloadIdentity, WorkloadUpdate } from "./ports.ts";
 import { remember } from "./remember.ts";
-import { servedBy } from "./served.ts";
+import { bundleMap, encodeBundles, federatedWith, servedBy } from "./served.ts";
 
 /** The encoded parts of an SVID that outlive updates. */
 interface EncodedSvid {
@@ -31,7 +30,7 @@ export class X509Encoder {
       const message: X509SVIDResponse = {
         svids: identities.map((identity) => this.#svid(identity, bundle)),
         crl: [],
-        federatedBundles: this.#bundleMap(update.federatedBundles),
+        federatedBundles: encodeBundles(federatedWith(update, identities), (one) => this.#bundle(one)),
       };
       return new Reply(X509SVIDResponse.encode(message).finish());
     });
@@ -40,9 +39,7 @@ export class X509Encoder {
   /** The answer to `FetchX509Bundles`: federated bundles only for callers with an identity. */
   bundles(update: WorkloadUpdate): Reply {
     return remember(this.#bundleReplies, update, () => {
-      const federated = hasIdentity(update) ? update.federatedBundles : new Map<TrustDomain, TrustBundle>();
-      const all = new Map(federated).set(update.bundle.trustDomain, update.bundle);
-      const message: X509BundlesResponse = { crl: [], bundles: this.#bundleMap(all) };
+      const message: X509BundlesResponse = { crl: [], bundles: bundleMap(update, (bundle) => this.#bundle(bundle)) };
       return new Reply(X509BundlesResponse.encode(message).finish());
     });
   }
@@ -60,17 +57,6 @@ export class X509Encoder {
       Buffer.concat(bundle.x509Authorities.map((authority) => authority.certificate)),
     );
   }
-
-  /** Keyed by trust domain ID and sorted, so that equal maps have equal bytes. */
-  #bundleMap(bundles: ReadonlyMap<TrustDomain, TrustBundle>): Record<string, Buffer> {
-    const sorted = [...bundles].sort(([a], [b]) => (a < b ? -1 : 1));
-    return Object.fromEntries(sorted.map(([name, bundle]) => [trustDomainId(name), this.#bundle(bundle)]));
-  }
-}
-
-/** Whether the caller has an identity that this API serves. */
-export function hasIdentity(update: WorkloadUpdate): boolean {
-  return update.identities.some(({ entry }) => !entry.storeSvid);
 }
 
 /** The identities as callers see them, in the same order; see {@link servedBy}. */

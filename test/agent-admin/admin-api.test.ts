@@ -11,7 +11,9 @@ import type { GetInfoRequest, GetInfoResponse } from "../../src/gen/spire/api/ag
 import type { Logger } from "../../src/gen/spire/api/types/logger.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { parseSpiffeId } from "../../src/spiffe/id.ts";
+import type { Der } from "../../src/spiffe/svid.ts";
 import { TestCa } from "../fakes/test-ca.ts";
+import { ext, LEAF_ID, makeCa, makeLeaf, ski } from "../pki/make.ts";
 import { Reader } from "../workload-api/harness.ts";
 import { AdminHarness, ask, FakeAgent, TD } from "./harness.ts";
 
@@ -50,7 +52,6 @@ test("GetInfo tells the agent's chain up to its root, and counts", async () => {
       { id: { trustDomain: "example.org", path: "" }, subject: expect.stringContaining("OU=DOWNSTREAM-1") },
       { id: { trustDomain: "example.org", path: "" } },
     ],
-    uptime: 0,
     svidsCount: 2,
     cachedX509SvidsCount: 2,
     cachedJwtSvidsCount: 3,
@@ -58,6 +59,31 @@ test("GetInfo tells the agent's chain up to its root, and counts", async () => {
     lastSyncSuccess: 5n,
   });
 });
+
+test.for([
+  ["no SPIFFE ID", ["https://ca.example.org"]],
+  ["none at all", []],
+  ["several", ["spiffe://example.org", "spiffe://other.test"]],
+] as const)(
+  "GetInfo leaves out the ID of an authority whose URI is %s",
+  async ([_name, uris], { expect: expected }) => {
+    const made = makeCa();
+    const names = uris.length === 0 ? [] : [ext.uri(...uris)];
+    const root = makeCa(undefined, { key: made.key, extensions: [ext.ca, ext.caUsage, ...names, ski(made.key)] });
+    const [chain, certificate] = [[makeLeaf(root).der as Der], root.der as Der];
+    const agent = new FakeAgent();
+    const { bundle } = agent.now;
+    agent.now = {
+      ...agent.now,
+      svid: { ...(await (await TestCa.create(TD)).svid(parseSpiffeId(LEAF_ID))), chain },
+      bundle: { ...bundle, x509Authorities: [{ certificate, tainted: false }] },
+    };
+    await using harness = await AdminHarness.open(agent);
+    expected(await getInfo(harness)).toMatchObject({
+      svidChain: [{ id: { trustDomain: "example.org", path: "/workload" } }, { id: undefined }],
+    });
+  },
+);
 
 test("GetInfo is answered anew after five seconds", async () => {
   let now = 0;

@@ -7,7 +7,9 @@ import type {
   FetchJWTSVIDsResponse,
   SubscribeToX509SVIDsRequest,
 } from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { publicError } from "../../src/lib/errors.ts";
+import { parseTrustDomain } from "../../src/spiffe/id.ts";
 import type { WorkloadIdentity } from "../../src/workload-api/ports.ts";
 import { bundleOf, identityOf, Reader, updateOf } from "../workload-api/harness.ts";
 import { AdminHarness, ask, FakeAgent } from "./harness.ts";
@@ -93,6 +95,32 @@ describe("who may ask", () => {
   });
 });
 
+test("nothing of a stream stays with its connection, on which a delegate may have many one after the other", async () => {
+  const agent = new FakeAgent();
+  const listeners = new Set<() => void>();
+  const { attested } = agent;
+  agent.attested = async (peer, signal) => {
+    peer.onExit = (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    };
+    return attested(peer, signal);
+  };
+  agent.cell("unix:uid:7").set(updateOf([identityOf("web")]));
+  await using harness = await AdminHarness.open(agent);
+  const client = harness.delegated;
+  for (let round = 0; round < 3; round++) {
+    const streams = [
+      new Reader<unknown>(client.subscribeToX509SviDs({ selectors: WEB, pid: 0 })),
+      new Reader<unknown>(client.subscribeToX509Bundles({})),
+    ];
+    for (const stream of streams) await stream.next();
+    expect(listeners.size).toBe(2);
+    for (const stream of streams) stream.cancel();
+    await expect.poll(() => listeners.size).toBe(0);
+  }
+});
+
 describe("SubscribeToX509SVIDs", () => {
   test.for([
     ["neither", NOBODY],
@@ -119,12 +147,14 @@ describe("SubscribeToX509SVIDs", () => {
     const agent = new FakeAgent();
     const cell = agent.cell("unix:uid:7");
     const served = [
-      as("admin", { admin: true }),
+      as("admin", { admin: true, federatesWith: [parseTrustDomain("admin.test")] }),
       as("downstream", { downstream: true }),
-      as("one", { hint: "h" }),
-      as("two", { hint: "h" }),
+      as("one", { hint: "h", federatesWith: [parseTrustDomain("z.test")] }),
+      as("two", { hint: "h", federatesWith: [parseTrustDomain("a.test")] }),
     ];
-    const federated = new Map(["z.test", "a.test"].map((name) => [bundleOf(name).trustDomain, bundleOf(name, "r")]));
+    const federated = new Map(
+      ["z.test", "a.test", "admin.test"].map((name) => [bundleOf(name).trustDomain, bundleOf(name, "r")]),
+    );
     cell.set(updateOf(served, { federatedBundles: federated }));
     await using harness = await AdminHarness.open(agent);
     const reader = new Reader(harness.delegated.subscribeToX509SviDs({ selectors: WEB, pid: 0 }));
@@ -158,6 +188,26 @@ describe("SubscribeToX509SVIDs", () => {
     await expect.poll(() => cell.readers).toBe(1);
     cell.set(updateOf([identityOf("web")]));
     expect(pathsOf(await reader.next())).toEqual(["/web"]);
+    reader.cancel();
+  });
+
+  test("the first SVID of each stream is measured from the call on", async () => {
+    let now = 5_000;
+    const clock = { ...systemClock, monotonic: () => now };
+    const agent = new FakeAgent();
+    const cell = agent.cell("unix:uid:7");
+    cell.set(updateOf([as("admin", { admin: true })]));
+    await using harness = await AdminHarness.open(agent, clock);
+    const reader = new Reader(harness.delegated.subscribeToX509SviDs({ selectors: WEB, pid: 0 }));
+    expect(pathsOf(await reader.next())).toEqual([]);
+    const { delegated_identity_api_subscribe_x509_svids_first_update_elapsed_time: measured } = harness.metrics.values;
+    expect(measured).toEqual([]);
+    now = 5_250;
+    cell.set(updateOf([identityOf("one")]));
+    expect(pathsOf(await reader.next())).toEqual(["/one"]);
+    cell.set(updateOf([identityOf("two")]));
+    expect(pathsOf(await reader.next())).toEqual(["/two"]);
+    expect(measured).toEqual([250]);
     reader.cancel();
   });
 
@@ -214,6 +264,21 @@ describe("FetchJWTSVIDs", () => {
     agent.cell("caller:me").set(updateOf([]));
     expect(await fetchJwt(harness, { selectors: WEB })).toBe("3 audience must be specified");
     expect(await fetchJwt(harness, { audience: [""], selectors: WEB })).toBe("3 audience must be specified");
+  });
+
+  test("an entry that is gone, or not to be handed on, when its token comes gives none", async () => {
+    const agent = new FakeAgent();
+    agent.cell("unix:uid:7").set(updateOf(["one", "two", "three"].map((id) => identityOf(id))));
+    const { token } = agent;
+    agent.token = async (...args) => {
+      agent.cell("unix:uid:7").set(updateOf([as("one", { admin: true }), identityOf("three")]));
+      return token(...args);
+    };
+    await using harness = await AdminHarness.open(agent);
+    const answer = await fetchJwt(harness, { audience: ["a"], selectors: WEB });
+    expect(answer).toMatchObject({ svids: [{ id: { path: "/three" } }] });
+    agent.cell("unix:uid:7").set(updateOf([identityOf("two")]));
+    expect(await fetchJwt(harness, { audience: ["a"], selectors: WEB })).toBe("7 no identity issued");
   });
 
   test("a delegate that is none any more when the token comes gets none", async () => {

@@ -14,6 +14,7 @@ import { LoggerClient } from "../../src/gen/spire/api/agent/logger/v1/logger.ts"
 import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import { LevelControl } from "../../src/lib/level-control.ts";
 import type { LogLevel } from "../../src/lib/log-level.ts";
+import { type Metrics, noMetrics } from "../../src/lib/metrics.ts";
 import { type Watchable, WatchableValue } from "../../src/lib/watchable.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from "../../src/spiffe/id.ts";
 import { type Selector, selectorText } from "../../src/spiffe/selector.ts";
@@ -27,7 +28,7 @@ export const DELEGATE: SpiffeId = parseSpiffeId("spiffe://example.org/delegate")
 /** Callers have the selector `caller:me`, and may have `delegate`; other selectors have a cell each. */
 export class FakeAgent extends FakeSource implements AdminSource {
   readonly cells = new Map<string, WatchableValue<WorkloadUpdate>>();
-  override attested = async (): Promise<readonly Selector[]> => [{ type: "caller", value: "me" }];
+  override attested: FakeSource["attested"] = async () => [{ type: "caller", value: "me" }];
   readonly processes: WorkloadPeer[] = [];
   attestProcess = async (peer: WorkloadPeer): Promise<readonly Selector[]> => {
     this.processes.push(peer);
@@ -84,12 +85,25 @@ class Root {
   }
 }
 
+/** What histograms were told, by name. */
+class Observed implements Metrics {
+  readonly values: Record<string, number[]> = {};
+  readonly counter: Metrics["counter"] = (...args) => noMetrics.counter(...args);
+  readonly gauge: Metrics["gauge"] = (...args) => noMetrics.gauge(...args);
+  histogram(name: string) {
+    const values: number[] = [];
+    this.values[name] = values;
+    return { observe: (value: number) => void values.push(value) };
+  }
+}
+
 /** The socket and clients of its services. */
 export class AdminHarness implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "agent-admin-"));
   readonly path = join(this.folder, "admin.sock");
   readonly root = new Root();
   readonly log = new LogLines();
+  readonly metrics = new Observed();
   readonly api: AdminApi;
   readonly #clients: Client[] = [];
 
@@ -103,6 +117,7 @@ export class AdminHarness implements AsyncDisposable {
         native,
         clock,
         log: this.log,
+        metrics: this.metrics,
       },
       { socketPath: this.path, delegates: [DELEGATE], version: "1.2.3" },
     );

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { SignedJwt } from "../../src/agent/issued-jwt.ts";
+import type { SignedToken } from "../../src/agent/issued-jwt.ts";
 import { JwtSvids, type SignJwt } from "../../src/agent/jwt-svids.ts";
 import { AgentError, findAgentError } from "../../src/lib/errors.ts";
 import { systemRandom } from "../../src/lib/random.ts";
@@ -23,7 +23,7 @@ function setUp(maxSize = 100) {
   const jwts = new JwtSvids({ clock, random: { ...systemRandom, unit: () => 0.5 }, log, maxSize });
   const asked: string[] = [];
   let serial = 0;
-  const issue = (entry: AuthorizedEntry, audience: readonly string[], ttl = TTL_S, signer = key): SignedJwt => {
+  const issue = (entry: AuthorizedEntry, audience: readonly string[], ttl = TTL_S, signer = key): SignedToken => {
     const issuedAt = Math.floor(clock.now() / 1_000);
     const exp = issuedAt + ttl;
     const claims = { sub: entry.spiffeId, aud: audience, exp, iat: issuedAt, serial: serial++ };
@@ -147,10 +147,42 @@ describe("the cache", () => {
     expect(jwts.size).toBe(0);
   });
 
+  test("a token that was on its way while its key was tainted or revoked is not kept", async () => {
+    const { clock, fetch, jwts, server, issue, asked } = await start();
+    jwts.adoptBundle(jwtBundle("example.org", key, other));
+    const first = await fetch();
+    await clock.advance((TTL_S / 2) * 1_000 + 1_000);
+    let answer: (signed: SignedToken) => void = () => {};
+    server.sign = () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    expect(fetch()).toBe(first);
+    const waiting = fetch(["api"]);
+    await turn();
+    const half = { ...jwtBundle("example.org", other) };
+    jwts.adoptBundle({ ...half, jwtAuthorities: [{ ...key.authority, tainted: true }, ...half.jwtAuthorities] });
+    expect(jwts.size).toBe(0);
+    answer(issue(web, ["api"]));
+    await waiting;
+    jwts.adoptBundle(jwtBundle("example.org", other));
+    server.sign = async (_entryId, audience) => issue(web, audience, TTL_S, other);
+    expect(await fetch(["api"])).toMatchObject({ keyId: "kid-2" });
+    expect(jwts.size).toBe(1);
+    const calls = asked.length;
+    expect(fetch(["api"])).not.toBeInstanceOf(Promise);
+    expect(asked).toHaveLength(calls);
+    // Back again, for example after a restored backup: as good as any.
+    jwts.adoptBundle(jwtBundle("example.org", key, other));
+    server.sign = async (_entryId, audience) => issue(web, audience);
+    await fetch(["back"]);
+    expect(jwts.size).toBe(2);
+  });
+
   test("a ban clears it, and nothing that was on its way is given or kept", async () => {
     const { fetch, jwts, server, issue } = await start();
     await fetch();
-    let answer: (signed: SignedJwt) => void = () => {};
+    let answer: (signed: SignedToken) => void = () => {};
     server.sign = () =>
       new Promise((resolve) => {
         answer = resolve;
@@ -173,9 +205,33 @@ describe("signing", () => {
     expect(tokens[0]).toBe(tokens[2]);
   });
 
+  test("an entry that the server no longer has does not hold up another of the same identity", async () => {
+    const { clock, fetch, server, issue, asked } = await start();
+    const twin = { ...web, entryId: "twin" };
+    server.sign = async (entryId, audience) => {
+      if (entryId === "web") throw new AgentError("NOT_FOUND", "entry not found or not authorized");
+      return issue(twin, audience);
+    };
+    const gone = failure(fetch());
+    await turn();
+    const token = await fetch(["db"], twin);
+    expect(asked).toEqual(["web:db", "twin:db"]);
+    // What was had for one is good for the other.
+    expect(fetch(["db"])).toBe(token);
+    await clock.advance(31_000);
+    expect(await gone).toBe("UNAVAILABLE could not fetch JWT-SVID: not found");
+    // The same behind: one that cannot be renewed by the one entry is by the other.
+    await clock.advance((TTL_S / 2) * 1_000);
+    expect(fetch(["db"])).toBe(token);
+    await clock.advance(1_000);
+    expect(fetch(["db"], twin)).toBe(token);
+    await turn();
+    expect(fetch(["db"], twin)).not.toBe(token);
+  });
+
   test("one that leaves does not take it from the others; the last one does", async () => {
     const { fetch, server, issue } = await start();
-    let answer: (signed: SignedJwt) => void = () => {};
+    let answer: (signed: SignedToken) => void = () => {};
     let signal: AbortSignal | undefined;
     server.sign = (_entryId, _audience, given) => {
       signal = given;
@@ -270,7 +326,7 @@ describe("signing", () => {
   });
 });
 
-function setUpToken(now: number, audience: readonly string[]): SignedJwt {
+function setUpToken(now: number, audience: readonly string[]): SignedToken {
   const issuedAt = Math.floor(now / 1_000);
   const claims = { sub: web.spiffeId, aud: audience, exp: issuedAt + TTL_S, iat: issuedAt };
   return { token: makeToken(key, claims), issuedAt, expiresAt: issuedAt + TTL_S };

@@ -15,7 +15,7 @@ async function fetchJwt(agent: RunningAgent, audience = ["db"]): Promise<JwtSvid
   return await agent.agent.identitySource.fetchJwtSvid(entry, audience, () => never.signal);
 }
 
-test("a token is signed by the server once, also for an entry without an X509-SVID", async () => {
+test("a token is signed by the server once, with the audience as asked, also for an entry without an X509-SVID (API-22)", async () => {
   await using site = await makeSite();
   const { server } = site;
   server.addEntry("web", "/web", [SELECTOR]);

@@ -74,7 +74,7 @@ describe("chains", () => {
     await expect(clientOf(server.port, () => bundle).getBundle(signal)).resolves.toBeDefined();
   });
 
-  test("an empty bundle trusts nobody, least of all the public web's CAs", async () => {
+  test("an empty bundle trusts nobody, least of all the public web's CAs (BDL-10)", async () => {
     const server = await serverOf(await TestCa.create(TD));
     const empty = { ...server.state.bundle, x509Authorities: [] };
     await expect(clientOf(server.port, () => empty).getBundle(signal)).rejects.toMatchObject({ code: "UNTRUSTED" });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { SvidCache } from "../../src/agent/svid-cache.ts";
 import { emptyBundle } from "../../src/spiffe/bundle.ts";
+import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
 import { makeSpiffeId, parseTrustDomain } from "../../src/spiffe/id.ts";
 import { parseSelector } from "../../src/spiffe/selector.ts";
 import type { WorkloadUpdate } from "../../src/workload-api/ports.ts";
@@ -190,6 +191,29 @@ describe("telling", () => {
     expect(cell("unix:uid:1").value.identities[0]?.entry.hint).toBe("new");
   });
 
+  test("but what takes something away from its callers holds at once", () => {
+    const { cache, later, cell, follow } = setup();
+    const friends = [parseTrustDomain("friend.test"), PARTNER];
+    const old = authorized("a", ["unix:uid:1"], { federatesWith: friends });
+    const other = authorized("b", ["unix:uid:2"], { federatesWith: friends });
+    const federatedBundles = new Map(friends.map((one) => [one, bundle(7, one)]));
+    cache.applySync(update([old, other], { federatedBundles }));
+    cache.put([issued(old, later), issued(other, later)]);
+    const one = follow("unix:uid:1");
+    const changes: Partial<AuthorizedEntry>[] = [{ federatesWith: [PARTNER] }, { jwtSvidIncludeJti: true }];
+    for (const [index, change] of changes.entries()) {
+      const changed = { ...old, ...change, revision: BigInt(index + 1) };
+      cache.applySync(update([changed, other], { federatedBundles }));
+      const { entries, identities, federatedBundles: left } = cell("unix:uid:1").value;
+      expect([...left.keys()]).toEqual(changed.federatesWith);
+      expect(entries).toMatchObject([change]);
+      expect(identities).toMatchObject([{ entry: change }]);
+    }
+    expect(one.told).toEqual(["a", "a"]);
+    cache.applySync(update([{ ...old, revision: 9n }, other], { federatedBundles }));
+    expect(one.told).toEqual(["a", "a", "a"]);
+  });
+
   test("but another SPIFFE ID takes the old one away at once", () => {
     const { cache, later, follow } = setup();
     const old = authorized("a", ["unix:uid:1"]);
@@ -205,6 +229,29 @@ describe("telling", () => {
     cache.put([issued(renamed, later)]);
     expect(one.told).toEqual(["…", "a"]);
   });
+
+  test.each(["admin", "downstream"] as const)(
+    "that an entry is %s by now holds at once, also of its old SVID",
+    (flag) => {
+      const { cache, later, cell, ids } = setup();
+      const old = authorized("a", ["unix:uid:1"], { hint: "old" });
+      cache.applySync(update([old]));
+      cache.put([issued(old, later)]);
+      cache.applySync(update([{ ...old, [flag]: true, hint: "new", revision: 1n }]));
+      const served = () => {
+        const { entries, identities } = cell("unix:uid:1").value;
+        return [...entries, ...identities.map(({ entry }) => entry)].map((entry) => [entry[flag], entry.hint]);
+      };
+      const both = [true, "old"];
+      expect(served()).toEqual([both, both]);
+      // An answer that was on its way when the entry changed, and the same entry with other selectors.
+      cache.put([issued(old, later)]);
+      expect(served()).toEqual([both, both]);
+      cache.applySync(update([{ ...authorized("a", ["unix:uid:2"], { revision: 2n }) }]));
+      expect(ids(cell("unix:uid:2").value)).toEqual(["a"]);
+      expect(cell("unix:uid:2").value.identities[0]?.entry[flag]).toBe(false);
+    },
+  );
 
   test("an entry whose selectors change moves from one caller to another, with its SVID", () => {
     const { cache, later, follow } = setup();

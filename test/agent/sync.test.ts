@@ -170,7 +170,7 @@ describe("announced changes", () => {
 });
 
 describe("bundles", () => {
-  test("federated ones come with the entries that want them, change, and go", async () => {
+  test("federated ones come with the entries that want them, change, and go (FED-10, FED-26)", async () => {
     await using site = await makeSite();
     const { server } = site;
     const partner = await TestCa.create(PARTNER);
@@ -259,7 +259,7 @@ describe("signing", () => {
     await until(() => !agent.agent.health.facts.value.problems.has("signing"));
   });
 
-  test("an SVID that the bundle does not vouch for is not served", async () => {
+  test("an SVID that the bundle does not vouch for is not served (X509-21)", async () => {
     await using site = await makeSite();
     const { server } = site;
     server.state.rogueCa = await TestCa.create(server.state.trustDomain);

@@ -13,6 +13,7 @@ import {
   PermissionDeniedDetails_Reason as Reason,
 } from "../../src/gen/spire/api/types/status.ts";
 import { AgentError } from "../../src/lib/errors.ts";
+import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import { parseTrustDomain } from "../../src/spiffe/id.ts";
 import { fakeEntry } from "../fakes/spire-server.ts";
 import { TestCa } from "../fakes/test-ca.ts";
@@ -52,6 +53,7 @@ describe("entries", () => {
     ["an endless ID", { id: "a".repeat(256) }],
     ["no SPIFFE ID", { spiffeId: undefined }],
     ["no path to speak of", { spiffeId: { trustDomain: TD, path: "/a/" } }],
+    ["no path", { spiffeId: { trustDomain: TD, path: "" } }],
     ["another trust domain", { spiffeId: { trustDomain: "other.org", path: "/web" } }],
     ["a reserved ID", { spiffeId: { trustDomain: TD, path: "/spire/agent/x" } }],
     ["no selectors", { selectors: [] }],
@@ -64,7 +66,7 @@ describe("entries", () => {
     expect(log.lines).toHaveLength(1);
   });
 
-  test("a bad federated trust domain costs that, a bad hint the hint, a bad date the date", () => {
+  test("a bad federated trust domain costs that, a bad hint the hint, a bad date the date (API-34)", () => {
     const log = new RecordingLogger();
     const change = { federatesWith: ["No!", "partner.org"], hint: "x".repeat(2_000), createdAt: 2n ** 62n };
     const entry = toAuthorizedEntry({ ...base, ...change }, TD, log);
@@ -104,7 +106,41 @@ describe("bundles", () => {
     expect(log.lines).toHaveLength(4);
   });
 
-  test("of another trust domain, or too large, is refused", () => {
+  test("what is known already is not read again, what changed is", async () => {
+    const log = new RecordingLogger();
+    const [first, second] = [await TestCa.create(TD), await TestCa.create(TD)];
+    const asn1 = Buffer.from(first.certificate);
+    const before = Bundle.fromPartial({ trustDomain: TD, x509Authorities: [{ asn1 }], jwtAuthorities: [key] });
+    const known = toTrustBundle(before, TD, log);
+    const next = (change: object): TrustBundle =>
+      toTrustBundle(Bundle.fromPartial({ ...before, ...change }), TD, log, known);
+    const added = next({
+      x509Authorities: [{ asn1: Buffer.from(second.certificate) }, { asn1 }],
+      witAuthorities: [key],
+    });
+    expect(added.x509Authorities[0]).toEqual({ certificate: second.certificate, tainted: false });
+    expect(added.x509Authorities[1]).toBe(known.x509Authorities[0]);
+    expect(added.jwtAuthorities[0]).toBe(known.jwtAuthorities[0]);
+    expect(added.witAuthorities[0]).not.toBe(known.jwtAuthorities[0]);
+    const tainted = next({ x509Authorities: [{ asn1, tainted: true }] });
+    expect(tainted.x509Authorities).toEqual([{ certificate: first.certificate, tainted: true }]);
+    const otherKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({
+      format: "der",
+      type: "spki",
+    });
+    for (const change of [{ tainted: false }, { expiresAt: 6n }, { publicKey: otherKey }]) {
+      const changed = { ...key, ...change };
+      const expected = {
+        ...changed,
+        publicKey: new Uint8Array(changed.publicKey),
+        expiresAt: Number(changed.expiresAt),
+      };
+      expect(next({ jwtAuthorities: [changed] }).jwtAuthorities).toEqual([expected]);
+    }
+    expect(next({ jwtAuthorities: [{ ...key, publicKey: tiny }] }).jwtAuthorities).toEqual([]);
+  });
+
+  test("of another trust domain, or too large, is refused (BDL-01)", () => {
     const log = new RecordingLogger();
     const other = Bundle.fromPartial({ trustDomain: "other.org" });
     expect(() => toTrustBundle(other, TD, log)).toThrow(AgentError);

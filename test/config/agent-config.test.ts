@@ -81,7 +81,7 @@ describe("a valid file", () => {
               disable_spiffe_cert_validation = true }
         experimental { sync_interval = "1m30s" require_pq_kem = true use_sync_authorized_entries = false
                        max_connections = 11 max_connections_per_uid = 11 ratelimit { fetch_x509_svid = 0
-                       fetch_jwt_svid = 1 fetch_x509_bundles = 2 fetch_jwt_bundles = 3 } }
+                       fetch_jwt_svid = 1 fetch_x509_bundles = 2 fetch_jwt_bundles = 3 stream_secrets = 4 } }
       }
       health_checks { listener_enabled = true bind_address = "[::]" bind_port = "8080" live_path = "/l" ready_path = "/r" }
       telemetry { Prometheus { host = "[::1]" port = 9988 } }
@@ -126,7 +126,14 @@ describe("a valid file", () => {
         useSyncAuthorizedEntries: false,
         maxConnections: 11,
         maxConnectionsPerUid: 11,
-        rateLimits: { FetchJWTSVID: 1, FetchX509Bundles: 2, FetchJWTBundles: 3 },
+        rateLimits: {
+          FetchJWTSVID: 1,
+          FetchX509Bundles: 2,
+          FetchJWTBundles: 3,
+          // A stream of either kind costs the same, and Envoy's configuration says which it opens.
+          StreamSecrets: 4,
+          DeltaSecrets: 4,
+        },
       },
       plugins: {
         nodeAttestor: expect.objectContaining({ name: "join_token", options: {} }),

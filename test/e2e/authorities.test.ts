@@ -6,6 +6,7 @@ import { decodeProtectedHeader } from "jose";
 import { describe, expect, test } from "vitest";
 import { parseCertificate } from "../../src/pki/certificate.ts";
 import { pemDecode } from "../../src/pki/pem.ts";
+import { authorities } from "./authorities.ts";
 import { admin, Folder, makeSite, Pair, PROGRAMS, run, SELF, startServer } from "./support.ts";
 
 const ID = "spiffe://example.org/web";
@@ -20,33 +21,6 @@ function onPath(program: string): string | undefined {
 
 const spireServer = onPath("spire-server");
 const spireAgent = onPath("spire-agent");
-
-type Status = "active" | "prepared" | "old";
-type States = Partial<Record<Status, { authority_id: string; expires_at: string }>>;
-
-/** The commands of one kind of authorities, by one program on one server. */
-function authorities(site: Pair["site"], kind: "x509" | "jwt" | "wit", tool: string) {
-  const say = (verb: string, ...args: string[]): Promise<string> =>
-    admin(site, ["localauthority", kind, verb, ...args], tool);
-  const shown = async (status: Status): Promise<string> => {
-    const states = JSON.parse(await say("show", "-output", "json")) as States;
-    const id = states[status]?.authority_id;
-    if (id === undefined) throw new Error(`no authority is ${status}`);
-    return id;
-  };
-  return {
-    say,
-    shown,
-    /** Prepares the next and lets it sign; the authorities before and after. */
-    rotate: async (): Promise<{ before: string; after: string }> => {
-      const before = await shown("active");
-      await say("prepare");
-      const after = await shown("prepared");
-      await say("activate", "-authorityID", after);
-      return { before, after };
-    },
-  };
-}
 
 /** The subject key identifier of the CA that signed what a fetch brings now. */
 async function signerOfSvid(pair: Pair): Promise<string> {

@@ -190,22 +190,54 @@ describe("the administration commands of each side on the other's socket", () =>
     expect(await say(["healthcheck"])).toBe("Server is healthy.\n");
   });
 
-  test("an agent is listed, banned and evicted by the other's tool", async ({ skip }) => {
-    if (spireServer === undefined) return skip("spire-server is not on PATH");
-    await using pair = await Pair.start();
-    const say = (args: readonly string[]): Promise<string> => admin(pair.site, args, spireServer);
-    expect(await say(["agent", "list"])).toContain(
-      `Found 1 attested agent:\n\nSPIFFE ID         : ${pair.agentId}\nAttestation type  : join_token\n`,
-    );
-    expect(await say(["agent", "list"])).toBe(await admin(pair.site, ["agent", "list"]));
-    expect(await say(["agent", "show", "-spiffeID", pair.agentId])).toBe(
-      await admin(pair.site, ["agent", "show", "-spiffeID", pair.agentId]),
-    );
-    await pair.createEntry(ID, [`unix:uid:${SELF}`]);
-    await pair.untilServed(ID);
-    expect(await say(["agent", "ban", "-spiffeID", pair.agentId])).toBe("Agent banned successfully\n");
-    expect(await say(["agent", "list", "-banned", "true"])).toContain("Banned            : true\n");
-    await pair.agent.until("end of serving", async () => !(await isServing(pair.site.agentSocket)));
-    expect(await say(["agent", "evict", "-spiffeID", pair.agentId])).toBe("Agent evicted successfully\n");
-  }, 60_000);
+  const servers = [
+    ["holdfast-server", PROGRAMS.server],
+    ["spire-server", spireServer],
+  ] as const;
+  test.for(servers)(
+    "an agent is shown the same, banned and evicted on %s",
+    { timeout: 120_000 },
+    async ([_name, server], { skip }) => {
+      if (spireServer === undefined || server === undefined) return skip("spire-server is not on PATH");
+      await using pair = await Pair.start({}, { server, agent: PROGRAMS.agent });
+      const other = server === spireServer ? PROGRAMS.server : spireServer;
+      const say = (...args: string[]): Promise<string> => admin(pair.site, args, other);
+      /** What both tools print. */
+      const same = async (words: string): Promise<string> => {
+        const theirs = await say(...words.split(" "));
+        expect(theirs, words).toBe(await admin(pair.site, words.split(" "), PROGRAMS.server));
+        expect(theirs, words).toBe(await admin(pair.site, words.split(" "), spireServer));
+        return theirs;
+      };
+      expect(await same("agent list")).toContain(
+        `Found 1 attested agent:\n\nSPIFFE ID         : ${pair.agentId}\nAttestation type  : join_token\n`,
+      );
+      expect(await same(`agent show -spiffeID ${pair.agentId}`)).toContain(pair.agentId);
+      await same(`agent show -spiffeID ${pair.agentId} -output json`);
+      expect(await same("agent count")).toBe("1 attested agent\n");
+      for (const [filter, count] of [
+        ["-attestationType join_token", 1],
+        ["-attestationType x509pop", 0],
+        ["-banned true", 0],
+        ["-banned false", 1],
+        ["-canReattest true", 0],
+        ["-selector unix:uid:1", 0],
+      ] as const) {
+        expect(await same(`agent count ${filter}`), filter).toMatch(new RegExp(`^${count} attested agents?\n$`));
+        await same(`agent list ${filter}`);
+      }
+      await same("agent purge -dryRun");
+      const entryId = await pair.createEntry(ID, [`unix:uid:${SELF}`]);
+      await same(`entry show -entryID ${entryId}`);
+      await same(`entry show -parentID ${pair.agentId} -output json`);
+      await same("entry count -spiffeID spiffe://example.org/nobody");
+      await same("bundle show");
+      await pair.untilServed(ID);
+      expect(await say("agent", "ban", "-spiffeID", pair.agentId)).toBe("Agent banned successfully\n");
+      expect(await same("agent list -banned true")).toContain("Banned            : true\n");
+      await pair.agent.until("end of serving", async () => !(await isServing(pair.site.agentSocket)), 40_000);
+      expect(await say("agent", "evict", "-spiffeID", pair.agentId)).toBe("Agent evicted successfully\n");
+      expect(await same("agent list")).toBe("No attested agents found\n");
+    },
+  );
 });

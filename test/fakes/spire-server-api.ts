@@ -28,12 +28,13 @@ import {
   type SyncAuthorizedEntriesResponse,
 } from "../../src/gen/spire/api/server/entry/v1/entry.ts";
 import { SVIDService } from "../../src/gen/spire/api/server/svid/v1/svid.ts";
-import type { Bundle } from "../../src/gen/spire/api/types/bundle.ts";
+import type { Bundle, JWTKey } from "../../src/gen/spire/api/types/bundle.ts";
 import { PermissionDeniedDetails, PermissionDeniedDetails_Reason } from "../../src/gen/spire/api/types/status.ts";
 import type { X509SVID } from "../../src/gen/spire/api/types/x509svid.ts";
 import { parseCertificate, spiffeIdOf } from "../../src/pki/certificate.ts";
 import { parseCsr, verifyCsr } from "../../src/pki/csr.ts";
-import type { TrustBundle } from "../../src/spiffe/bundle.ts";
+import { jwkFromSpki } from "../../src/pki/jwk.ts";
+import type { KeyAuthority, TrustBundle } from "../../src/spiffe/bundle.ts";
 import { agentId, makeSpiffeId, parseTrustDomain, pathOf, type SpiffeId } from "../../src/spiffe/id.ts";
 import { makeToken } from "../pki/jwt-tokens.ts";
 import type { FakeServerState } from "./spire-server.ts";
@@ -139,8 +140,17 @@ export function registerFakeServices(server: Server, state: FakeServerState): vo
     },
   );
   server.addService(
-    { batchNewX509Svid: SVIDService.batchNewX509Svid, newJwtsvid: SVIDService.newJwtsvid },
     {
+      batchNewX509Svid: SVIDService.batchNewX509Svid,
+      batchNewWitsvid: SVIDService.batchNewWitsvid,
+      newJwtsvid: SVIDService.newJwtsvid,
+    },
+    {
+      batchNewWitsvid: unary<{ params: WitParams[] }, unknown>("BatchNewWITSVID", ({ params }, call) => {
+        authorized(call);
+        if (state.witKey === undefined) throw new Refused(status.UNIMPLEMENTED, "not implemented");
+        return { results: params.map((item) => signWit(state, item)) };
+      }),
       newJwtsvid: unary<{ entryId: string; audience: string[] }, unknown>(
         "NewJWTSVID",
         ({ entryId, audience }, call) => {
@@ -314,6 +324,27 @@ function signJwt(state: FakeServerState, entryId: string, audience: readonly str
   return { token, id: entry.spiffeId, issuedAt: BigInt(iat), expiresAt: BigInt(exp), hint: "" };
 }
 
+interface WitParams {
+  readonly entryId: string;
+  readonly publicKey: Buffer;
+  readonly signingAlgorithm: string;
+}
+
+/** As stock servers do, it says nothing of the status where all went well. */
+function signWit(state: FakeServerState, { entryId, publicKey, signingAlgorithm }: WitParams) {
+  const entry = state.entries.get(entryId);
+  if (entry === undefined || state.witKey === undefined || state.refusedEntries.has(entryId)) {
+    return { status: { code: status.NOT_FOUND, message: "entry not found" }, svid: undefined };
+  }
+  const sub = makeSpiffeId(parseTrustDomain(entry.spiffeId?.trustDomain ?? ""), entry.spiffeId?.path ?? "");
+  const iat = Math.floor(Date.now() / 1_000);
+  const exp = iat + state.witTtlS;
+  const cnf = { jwk: { ...jwkFromSpki(publicKey), alg: signingAlgorithm } };
+  const token = makeToken(state.witKey, { sub, cnf, iat, exp, ...state.witClaims }, { typ: "wit+jwt" });
+  const svid = { token, id: entry.spiffeId, issuedAt: BigInt(iat), expiresAt: BigInt(exp), hint: "" };
+  return { status: undefined, svid };
+}
+
 async function issue(
   state: FakeServerState,
   ca: TestCa,
@@ -340,13 +371,13 @@ function wireBundle(bundle: TrustBundle): Bundle {
       asn1: Buffer.from(certificate),
       tainted,
     })),
-    jwtAuthorities: bundle.jwtAuthorities.map((key) => ({
-      ...key,
-      publicKey: Buffer.from(key.publicKey),
-      expiresAt: BigInt(key.expiresAt),
-    })),
+    jwtAuthorities: bundle.jwtAuthorities.map(wireKey),
     refreshHint: BigInt(bundle.refreshHint),
     sequenceNumber: bundle.sequence,
-    witAuthorities: [],
+    witAuthorities: bundle.witAuthorities.map(wireKey),
   };
+}
+
+function wireKey(key: KeyAuthority): JWTKey {
+  return { ...key, publicKey: Buffer.from(key.publicKey), expiresAt: BigInt(key.expiresAt) };
 }

@@ -47,6 +47,11 @@ export interface FakeServerState {
   /** Signs JWT-SVIDs; its public half belongs in the bundle. */
   jwtKey: SigningKey;
   jwtTtlS: number;
+  /** Signs WIT-SVIDs; its public half belongs in the bundle. Stock servers have none. */
+  witKey: SigningKey | undefined;
+  witTtlS: number;
+  /** What is changed in the claims of WIT-SVIDs. */
+  witClaims: object;
   /** Calls, by short method name, in order. */
   readonly calls: string[];
   /** The watch streams that are open. */
@@ -92,6 +97,9 @@ export class FakeSpireServer implements AsyncDisposable {
       refusedEntries: new Set(),
       jwtKey: makeKey("jwt-1"),
       jwtTtlS: 300,
+      witKey: undefined,
+      witTtlS: 3_600,
+      witClaims: {},
       rogueCa: undefined,
       calls: [],
       watchers: new Set(),

@@ -92,9 +92,17 @@ const services: readonly (readonly [service: string, methods: string, definition
 
 const streams = (method: Method): string => `${method.requestStream ? "<" : ""}${method.responseStream ? ">" : ""}`;
 
-describe("services", () => {
+describe("services have the methods of their definitions and no others (EP-17, API-03)", () => {
   test.each(services)("%s", (service, methods, definition) => {
     const actual = Object.values(definition).map((method) => `${method.path}${streams(method)}`);
     expect(actual).toStrictEqual(methods.split(" ").map((method) => `/${service}/${method}`));
   });
+});
+
+test("SVIDs are X.509, JWT or WIT documents (ID-20)", () => {
+  const kinds = Object.keys(SVIDService).flatMap((name) => /(X509|JWT|WIT)Svid$/i.exec(name)?.[1]?.toLowerCase() ?? []);
+  expect([...new Set(kinds)].sort()).toEqual(["jwt", "wit", "x509"]);
+  expect(Object.keys(SVIDService).filter((name) => !/(X509|JWT|WIT)Svid$/i.test(name))).toEqual([
+    "newDownstreamX509Ca",
+  ]);
 });

@@ -21,6 +21,7 @@ export const ACCEPTED: Record<string, () => Case> = {
   "RSA with SHA-512": () => three({ middle: { key: rsa }, leaf: { algorithm: algorithms.rsaSha512 } }),
   "RSA-PSS SHA-256": () => three({ middle: { key: rsa }, leaf: { algorithm: algorithms.rsaPss256 } }),
   "RSA-PSS SHA-512": () => three({ middle: { key: rsa }, leaf: { algorithm: algorithms.rsaPss512 } }),
+  // X509-13
   "URI name constraint kept": () => three({ middleAdd: [ext.nameConstraints([gn.uri("example.org")])] }),
   "URI name constraint of the root kept": () => three({ rootAdd: [ext.nameConstraints([gn.uri("example.org")])] }),
   "rotated root: both in the bundle": () => {
@@ -94,6 +95,7 @@ export const ACCEPTED: Record<string, () => Case> = {
     const root = makeCa();
     return [[makeLeaf(root)], [Uint8Array.of(0x30, 0), root]];
   },
+  // X509-12
   "path length reached, not exceeded": () => three({ rootAdd: [], root: caWith(1), middle: caWith(0) }),
   "self-issued intermediate does not count for the path length": () => {
     const root = makeCa(undefined, { name: cn("root"), ...caWith(0) });
@@ -105,12 +107,15 @@ export const ACCEPTED: Record<string, () => Case> = {
     three({ leafAdd: [ext.unknown(false)], middleAdd: [ext.unknown(false)], rootAdd: [ext.unknown(false)] }),
   "critical certificate policies": () =>
     three({ middleAdd: [ext.raw(Oid.certificatePolicies, true, sequence(sequence(oid("2.23.133.11.1"))))] }),
+  // X509-20
   "intermediate with an extended key usage of e-mail protection": () =>
     three({ middleAdd: [ext.eku("1.3.6.1.5.5.7.3.4")] }),
   "leaf without extended key usage": () => three({ leaf: { extensions: [ext.leafUsage, ext.notCa, uri] } }),
   "leaf without basic constraints": () => three({ leaf: { extensions: [ext.leafUsage, ext.bothEku, uri] } }),
   "leaf with only digitalSignature": () => three({ leaf: withUri(ext.usage("digitalSignature")) }),
+  // X509-05
   "leaf with empty subject": () => three({ leaf: { name: encodeName({}) } }),
+  // X509-03
   "leaf with DNS names and an IP address": () =>
     three({ leaf: { extensions: leafExtensions(ext.san(gn.dns("a.test"), gn.uri(LEAF_ID), gn.ip(10, 0, 0, 1))) } }),
   "valid in its first and last second": () => three({ leaf: { notBefore: NOW, notAfter: NOW } }),

@@ -1,5 +1,5 @@
 /** Bundles as text: PEM and the SPIFFE document, by the rules of the standards' sections on bundles. */
-import { generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { formatBundle, parseBundle } from "../../src/pki/bundle-format.ts";
 import { spkiOf } from "../../src/pki/keys.ts";
@@ -43,11 +43,11 @@ const without = (object: object, member: string) =>
   Object.fromEntries(Object.entries(object).filter(([name]) => name !== member));
 
 describe("SPIFFE document", () => {
-  test("survives writing and reading, a sequence of 64 bits included", () => {
+  test("survives writing and reading, a sequence of 64 bits included (BDL-05)", () => {
     expect(parseBundle(formatBundle(bundle, "spiffe"), "spiffe", td)).toEqual(bundle);
   });
 
-  test("is written as SPIRE writes it", () => {
+  test("is written as SPIRE writes it (X509-24 to X509-26, JWT-14, BDL-02, BDL-04, BDL-06, BDL-07, BDL-11 to BDL-13)", () => {
     const text = formatBundle({ ...bundle, x509Authorities: [authority(ec.der)], witAuthorities: [] }, "spiffe");
     expect(text.split("\n").slice(0, 4)).toEqual([
       "{",
@@ -68,27 +68,41 @@ describe("SPIFFE document", () => {
     expect(Object.keys(key(1))).toEqual(["use", "kty", "n", "e", "x5c"]);
   });
 
-  test("without refresh hint or sequence says none; without keys has an empty array", () => {
+  test("has a use and a key ID for each WIT key (WIT-22)", () => {
+    const { keys } = JSON.parse(formatBundle(bundle, "spiffe")) as { keys: Record<string, unknown>[] };
+    expect(keys.filter(({ use }) => use === "wit-svid")).toEqual([
+      { use: "wit-svid", kid: "wit-1", ...witKey.export({ format: "jwk" }) },
+    ]);
+  });
+
+  test("is a JWK Set, whose keys others read (BDL-02)", () => {
+    const { keys } = JSON.parse(formatBundle(bundle, "spiffe")) as { keys: JsonWebKey[] };
+    const read = keys.map((element) => spkiOf(createPublicKey({ key: element, format: "jwk" })));
+    expect(read.slice(2)).toEqual([spkiOf(jwtKey), spkiOf(witKey)]);
+    expect(read).toHaveLength(4);
+  });
+
+  test("without refresh hint or sequence says none; without keys has an empty array (BDL-08)", () => {
     expect(formatBundle(emptyBundle(td), "spiffe")).toBe('{\n    "keys": []\n}\n');
   });
 
-  test("is the bundle of the trust domain that was asked for", () => {
+  test("is the bundle of the trust domain that was asked for (BDL-01)", () => {
     expect(spiffe({ keys: [] })).toEqual(emptyBundle(td));
   });
 });
 
-describe("ignored", () => {
+describe("ignored (BDL-03, BDL-09)", () => {
   test.each([
-    ["unknown use", { ...jwt, use: "future-svid" }],
-    ["use in capitals", { ...jwt, use: "JWT-SVID" }],
-    ["missing use", without(jwt, "use")],
+    ["unknown use [BDL-13]", { ...jwt, use: "future-svid" }],
+    ["use in capitals [BDL-13]", { ...jwt, use: "JWT-SVID" }],
+    ["missing use [BDL-13]", without(jwt, "use")],
     ["use that is no text", { ...jwt, use: 1 }],
-    ["unknown key type", { ...jwt, kty: "OKP", crv: "Ed25519" }],
-    ["missing key type", without(jwt, "kty")],
+    ["unknown key type [BDL-12]", { ...jwt, kty: "OKP", crv: "Ed25519" }],
+    ["missing key type [BDL-12]", without(jwt, "kty")],
     ["unknown curve", { ...jwt, crv: "secp256k1" }],
     ["RSA of 1024 bits", { ...jwt, ...rsaKey(1024).privateKey.export({ format: "jwk" }) }],
-    ["x509-svid without x5c", without(x509Key, "x5c")],
-    ["x509-svid with empty x5c", { ...x509Key, x5c: [] }],
+    ["x509-svid without x5c [X509-27]", without(x509Key, "x5c")],
+    ["x509-svid with empty x5c [X509-27]", { ...x509Key, x5c: [] }],
     ["x509-svid of unknown key type", { ...x509Key, kty: "OKP" }],
   ])("%s", (_name, element) => {
     const read = spiffe({ keys: [element, jwt], unknown_member: 1 });
@@ -96,7 +110,7 @@ describe("ignored", () => {
     expect(read.x509Authorities).toEqual([]);
   });
 
-  test("all x5c values but the first, and the key ID of an x509-svid", () => {
+  test("all x5c values but the first, and the key ID of an x509-svid (X509-28)", () => {
     const { x509Authorities } = spiffe({
       keys: [{ ...x509Key, kid: "x", x5c: [...(x509Key.x5c as string[]), "not base64"] }],
     });
@@ -147,6 +161,14 @@ describe("malformed", () => {
     ["x5c with another key", { keys: [{ ...x509Key, x5c: [Buffer.from(makeCa().der).toString("base64")] }] }],
   ])("%s", (_name, document) => {
     expect(() => spiffe(document)).toThrow(expect.objectContaining({ code: "MALFORMED" }));
+  });
+
+  test("a long kid that comes with two keys is cut short in what is said of it", () => {
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const long = { ...jwt, kid: "k".repeat(10_000) };
+    expect(() => spiffe({ keys: [long, { ...long, ...publicKey.export({ format: "jwk" }) }] })).toThrow(
+      /two keys with the kid "k{100}"$/,
+    );
   });
 
   test.each([

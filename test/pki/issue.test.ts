@@ -34,7 +34,7 @@ const issue = async (o: Partial<Parameters<typeof issueX509Svid>[1]> = {}) =>
 
 describe("self-signed CA", () => {
   const cert = parseCertificate(caDer);
-  test("has the profile", () => {
+  test("is an SVID for the trust domain itself, with the profile of a CA (ID-17, ID-18, X509-06 to X509-08, X509-11, X509-14, X509-15)", () => {
     expect(cert).toMatchObject({
       version: 3,
       serial: decimal,
@@ -71,7 +71,7 @@ describe("self-signed CA", () => {
 });
 
 describe("leaf", () => {
-  test("has the profile", async () => {
+  test("has the profile of a leaf (X509-01, X509-11, X509-14, X509-16 to X509-19)", async () => {
     const leaf = await issue();
     expect(leaf).toMatchObject({
       version: 3,
@@ -88,11 +88,19 @@ describe("leaf", () => {
     expect(leaf.subject.text).toBe("O=SPIRE,C=US");
     expect(leaf.issuer.der).toEqual(parseCertificate(caDer).subject.der);
     expect([...(leaf.keyUsage ?? [])]).toEqual(["digitalSignature", "keyEncipherment", "keyAgreement"]);
-    expect(leaf.extensions.some(({ oid }) => oid === "2.5.29.19")).toBe(true);
+    expect(leaf.extensions.filter(({ critical }) => critical).map(({ oid }) => oid)).toEqual([
+      "2.5.29.15",
+      "2.5.29.19",
+    ]);
     expect(spiffeIdOf(leaf)).toBe(spiffeId);
     expect(validateX509Svid([leaf.der], [caDer], { now: NOW, trustDomain }).path).toHaveLength(2);
   });
-  test("has DNS names, the first as common name", async () => {
+  test("has its ID and its key in the part that is signed (ID-19)", async () => {
+    const { tbs } = await issue();
+    expect(Buffer.from(tbs).includes(spiffeId)).toBe(true);
+    expect(Buffer.from(tbs).includes(Buffer.from(leafSpki))).toBe(true);
+  });
+  test("has DNS names, the first as common name (X509-03)", async () => {
     const leaf = await issue({ dnsNames: ["a.test", "*.b.test"] });
     expect(leaf.dnsSans).toEqual(["a.test", "*.b.test"]);
     expect(leaf.subject.text).toBe("CN=a.test,O=SPIRE,C=US");
@@ -106,7 +114,7 @@ describe("leaf", () => {
     expect(leaf.subject.text).toBe("O=SPIRE,C=US");
     expect(leaf.dnsSans).toEqual([long]);
   });
-  test("has critical alternative names if and only if its subject is empty", async () => {
+  test("has critical alternative names if and only if its subject is empty (X509-05)", async () => {
     const san = (cert: Awaited<ReturnType<typeof issue>>) => cert.extensions.find(({ oid }) => oid === "2.5.29.17");
     expect(san(await issue())).toMatchObject({ critical: false });
     expect(san(await issue({ subject: {} }))).toMatchObject({ critical: true });
@@ -126,7 +134,7 @@ describe("leaf", () => {
 });
 
 describe("CA below a CA", () => {
-  test("has the profile and signs", async () => {
+  test("has the profile and signs (X509-09)", async () => {
     const below = signerFor(await generateKey("ec-p256"));
     const own = { ...subject, organizationalUnit: ["DOWNSTREAM-1"] };
     const der = await issueCa(ca, {
@@ -151,7 +159,8 @@ describe("not signed", () => {
   const rejects = async (o: Parameters<typeof issue>[0], code: string) => {
     await expect(issue(o)).rejects.toThrow(expect.objectContaining({ code }));
   };
-  test("an ID without path", () => rejects({ spiffeId: parseSpiffeId("spiffe://example.org") }, "INVALID_ARGUMENT"));
+  test("an ID without path (X509-04)", () =>
+    rejects({ spiffeId: parseSpiffeId("spiffe://example.org") }, "INVALID_ARGUMENT"));
   test.each(["", "a b", "a\nb", "ä.test", "a".repeat(254)])("DNS name %j", (name) =>
     rejects({ dnsNames: ["a.test", name] }, "INVALID_ARGUMENT"),
   );
@@ -185,7 +194,7 @@ describe("serial numbers", () => {
   });
 });
 
-describe("CA profile of an upstream", () => {
+describe("CA profile of an upstream (X509-06 to X509-08)", () => {
   const key = ecKey();
   const check =
     (extensions: Uint8Array[], o: { notAfter?: number } = {}) =>

@@ -33,6 +33,11 @@ export function jwtBundle(trustDomain: string, ...keys: readonly SigningKey[]): 
   return { ...emptyBundle(parseTrustDomain(trustDomain)), jwtAuthorities: keys.map(({ authority }) => authority) };
 }
 
+/** A bundle with these keys for WIT-SVIDs. */
+export function witBundle(trustDomain: string, ...keys: readonly SigningKey[]): TrustBundle {
+  return { ...emptyBundle(parseTrustDomain(trustDomain)), witAuthorities: keys.map(({ authority }) => authority) };
+}
+
 /** Base64url of a text, or of an object as JSON. */
 export function part(content: string | Uint8Array | object): string {
   const bytes = typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content);

@@ -1,4 +1,4 @@
-/** Chains that must not be trusted, by name, with the check that must say so. */
+/** Chains that must not be trusted (X509-21), by name, with the check that must say so. */
 import { generateKeyPairSync } from "node:crypto";
 import { bitString, NULL, oid, sequence, unsigned } from "../../src/pki/der-writer.ts";
 import { Oid } from "../../src/pki/oid.ts";
@@ -96,6 +96,7 @@ export const REFUSED: Record<string, readonly [check: string, () => Case]> = {
   // 6.1.3 (a)(1)
   "bad signature of the leaf": ["signature", () => badSignature(0)],
   "bad signature of an intermediate": ["signature", () => badSignature(1)],
+  // X509-21
   "foreign root of the same name": [
     "signature",
     () => {
@@ -113,6 +114,7 @@ export const REFUSED: Record<string, readonly [check: string, () => Case]> = {
       return [chain.slice(0, 1), chain.slice(0, 1)];
     },
   ],
+  // BDL-10, X509-29
   "no authorities": ["authorities", () => [three({})[0], []]],
   "empty chain": ["parse", () => [[], three({})[1]]],
   // algorithms

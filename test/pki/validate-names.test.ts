@@ -34,6 +34,7 @@ const ROWS: readonly (readonly [string, Uint8Array, Uint8Array, permitted: boole
   ["URI, without path", gn.uri("spiffe://a.test"), gn.uri("a.test"), true, false],
   ["URI, with user information", gn.uri("https://a.test@b.test/"), gn.uri("a.test"), false, false],
   ["URI, without authority", gn.uri("urn:a.test"), gn.uri("a.test"), false, false],
+  // RFC 5280 wants it refused, ID-08 wants no special treatment: see docs/spiffe-conformance.md
   ["URI, an IPv4 address", gn.uri("spiffe://10.0.0.1/x"), gn.uri("10.0.0.1"), false, false],
   ["URI, an IPv6 address", gn.uri("https://[::1]/"), gn.uri("a.test"), false, false],
   ["URI, a trailing dot", gn.uri("spiffe://a.test./x"), gn.uri("a.test"), false, false],

@@ -16,13 +16,14 @@ import {
 
 describe("valid IDs", () => {
   test.each([
-    "spiffe://example.org",
-    "spiffe://example.org/a",
-    "spiffe://10.0.0.1/ns/prod/sa/web",
-    "spiffe://a-b_c.d/A.b_c-9",
-    "spiffe://td/...",
-    `spiffe://td/${"a".repeat(2048 - "spiffe://td/".length)}`,
-  ])("%s", (id) => {
+    ["spiffe://example.org", "no path [ID-18]"],
+    ["spiffe://example.org/a", "a path"],
+    ["spiffe://10.0.0.1/ns/prod/sa/web", "like an IPv4 address [ID-08], hierarchical [ID-13]"],
+    ["spiffe://a-b_c.d/A.b_c-9", "every kind of character [ID-06, ID-12]"],
+    ["spiffe://td/...", "three dots are no dot segment [ID-10]"],
+    [`spiffe://td/${"a".repeat(2048 - "spiffe://td/".length)}`, "2048 bytes [ID-14]"],
+    [`spiffe://${"a".repeat(255)}/a`, "a trust domain of 255 bytes [ID-15]"],
+  ])("%s: %s", (id) => {
     expect(parseSpiffeId(id)).toBe(id);
   });
 });
@@ -39,6 +40,7 @@ describe("invalid IDs", () => {
     ["spiffe://user@td/a", "userinfo [ID-04]"],
     ["spiffe://td:80/a", "port [ID-04]"],
     ["spiffe://TD/a", "upper-case trust domain [ID-05]"],
+    ["spiffe://t!d/a", "another character in the trust domain [ID-06]"],
     ["spiffe://t%64/a", "percent in trust domain [ID-07]"],
     ["spiffe://[::1]/a", "IPv6 [ID-08]"],
     ["spiffe://td/%61", "percent in path [ID-09]"],
@@ -51,7 +53,7 @@ describe("invalid IDs", () => {
     ["spiffe://td/ä", "not ASCII [ID-12]"],
     [`spiffe://td/${"a".repeat(2048)}`, "too long [ID-14]"],
     [`spiffe://${"a".repeat(256)}/a`, "trust domain too long [ID-15]"],
-    ["spiffe://td/a\n", "line feed"],
+    ["spiffe://td/a\n", "line feed [ID-12]"],
   ])("%j: %s", (id) => {
     expect(() => parseSpiffeId(id)).toThrow();
     try {

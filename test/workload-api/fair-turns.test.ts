@@ -67,3 +67,40 @@ test("while connections come in one after the other, what waits gives way; in th
   for (let turn = 0; turn < 20; turn++) await nextTurn();
   expect(begun).toHaveLength(400);
 });
+
+/** Work that takes so many milliseconds each. */
+function slow(ms: number) {
+  let now = 0;
+  const clock = Object.assign(new FakeClock(), { monotonic: () => now });
+  const turns = new FairTurns(clock);
+  const begun: number[] = [];
+  const ask = (uid: number, count: number): void => {
+    for (let index = 0; index < count; index++) {
+      turns.run(uid, () => {
+        begun.push(uid);
+        now += ms;
+      });
+    }
+  };
+  return { begun, ask };
+}
+
+test("work that takes long counts as more of the little that begins at once", () => {
+  const { begun, ask } = slow(5);
+  ask(1, 10);
+  expect(begun).toEqual([1, 1, 1, 1]);
+  ask(2, 1);
+  expect(begun).toEqual([1, 1, 1, 1, 2]);
+});
+
+test("a turn of those who wait ends when it has taken long", async () => {
+  const { begun, ask } = slow(3);
+  ask(1, 20);
+  const before = begun.length;
+  await nextTurn();
+  expect(begun.length - before).toBe(2);
+  await nextTurn();
+  expect(begun.length - before).toBe(4);
+  for (let turn = 0; turn < 20; turn++) await nextTurn();
+  expect(begun).toHaveLength(20);
+});

@@ -18,8 +18,10 @@ import { PeerGate } from "../../src/workload-api/peers.ts";
 import { ReadShares } from "../../src/workload-api/read-shares.ts";
 import { callFields, frame, PREFACE } from "../lib/rpc/frames.ts";
 import { until } from "../lib/rpc/harness.ts";
+import { framed, RawClient } from "./bad-input/raw-client.ts";
 import { ApiHarness, FakeSource, header, identityOf, native, Reader, updateOf } from "./harness.ts";
 
+const HEADER = { "workload.spiffe.io": "true" };
 const HEALTH = "/grpc.health.v1.Health/Check";
 const limits = (more: Partial<ReturnType<typeof defaultLimits>>) => ({ ...defaultLimits(4000), ...more });
 
@@ -50,7 +52,7 @@ async function first(harness: ApiHarness): Promise<number> {
   return svids.length;
 }
 
-test("calls of one user are bounded, its connection then closed; that it ends makes room", async () => {
+test("calls of one user are bounded, its connection then closed; that it ends makes room (EP-14)", async () => {
   await using harness = await serving({ maxCallsPerUid: 5 });
   const patient = harness.client();
   const streams = Array.from({ length: 5 }, () => new Reader(patient.fetchX509Svid({}, header())));
@@ -164,3 +166,22 @@ test.each([HEALTH, "/no.such/Method", "/SpiffeWorkloadAPI/FetchX509SVID"])(
     await until(() => harness.api.stats.calls === 0);
   },
 );
+
+test("unfinished requests of one user are bounded together; that they end makes room", async () => {
+  await using harness = await serving({ maxUnfinishedPerUid: 100_000 });
+  using client = new RawClient(harness.path);
+  const half = framed(Buffer.alloc(30_000), 0, 60_000);
+  const ask = (data: Buffer): Promise<string> =>
+    client.call("/SpiffeWorkloadAPI/ValidateJWTSVID", { headers: HEADER, data: [data], last: false });
+  const held = [ask(half), ask(half)];
+  await until(() => harness.api.stats.calls === 2);
+  const refused = `${Status.RESOURCE_EXHAUSTED} too much of this user's requests is unfinished`;
+  expect(await Promise.race([...held, ask(half), ask(half)])).toBe(refused);
+  client[Symbol.dispose]();
+  await until(() => harness.api.stats.calls === 0);
+  using another = new RawClient(harness.path);
+  const call = { headers: HEADER, data: [framed(Buffer.alloc(60_000))] };
+  expect(await another.call("/SpiffeWorkloadAPI/ValidateJWTSVID", call)).toBe(
+    `${Status.INVALID_ARGUMENT} request is no valid message`,
+  );
+});

@@ -5,19 +5,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ClientReadableStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { SpiffeWorkloadAPIClient } from "../../src/gen/workload/workload.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { type Clock, systemClock } from "../../src/lib/clock.ts";
 import type { LogFields, Logger } from "../../src/lib/log.ts";
 import type { PeerCredentialSource } from "../../src/lib/native.ts";
 import { systemRandom } from "../../src/lib/random.ts";
 import { type Watchable, WatchableValue } from "../../src/lib/watchable.ts";
 import { emptyBundle, type TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../../src/spiffe/entry.ts";
-import { parseSpiffeId, parseTrustDomain, type SpiffeId } from "../../src/spiffe/id.ts";
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../../src/spiffe/id.ts";
 import { type Selector, selectorText } from "../../src/spiffe/selector.ts";
-import type { Der, JwtSvid, X509Svid } from "../../src/spiffe/svid.ts";
+import type { Der, JwtSvid, WitSvid, X509Svid } from "../../src/spiffe/svid.ts";
 import { defaultLimits } from "../../src/workload-api/limits.ts";
 import type { ConnectedPeer } from "../../src/workload-api/peer.ts";
-import type { IdentitySource, WorkloadIdentity, WorkloadUpdate } from "../../src/workload-api/ports.ts";
+import type {
+  IdentitySource,
+  WitFollower,
+  WitSource,
+  WorkloadIdentity,
+  WorkloadUpdate,
+} from "../../src/workload-api/ports.ts";
 import { WorkloadApi, type WorkloadApiOptions } from "../../src/workload-api/workload-api.ts";
 import { loadAddon } from "../native/support.ts";
 
@@ -41,6 +47,7 @@ export function identityOf(
     readonly hint?: string;
     readonly createdAt?: number;
     readonly storeSvid?: boolean;
+    readonly federatesWith?: readonly TrustDomain[];
     readonly chain?: readonly string[];
     readonly key?: X509Svid["privateKey"];
   } = {},
@@ -51,7 +58,7 @@ export function identityOf(
       entryId,
       spiffeId,
       selectors: [{ type: "unix", value: "uid:0" }],
-      federatesWith: [],
+      federatesWith: options.federatesWith ?? [],
       admin: false,
       downstream: false,
       storeSvid: options.storeSvid ?? false,
@@ -77,6 +84,7 @@ export function updateOf(identities: readonly WorkloadIdentity[], more: Partial<
     entries: identities.map(({ entry }) => entry),
     identities,
     pending: false,
+    lapsed: false,
     bundle: bundleOf(TRUST_DOMAIN, "root 1", "root 2"),
     federatedBundles: new Map(),
     ...more,
@@ -88,9 +96,57 @@ export function jwtOf(spiffeId: SpiffeId, token: string): JwtSvid {
   return { spiffeId, token, keyId: "kid", notBefore: 0, notAfter: Number.MAX_SAFE_INTEGER };
 }
 
+/** A text in place of a WIT-SVID, with a real key. */
+export function witOf(spiffeId: SpiffeId, token: string): WitSvid {
+  return {
+    spiffeId,
+    token,
+    keyId: "wit-1",
+    privateKey,
+    algorithm: "ES256",
+    notBefore: 0,
+    notAfter: Number.MAX_SAFE_INTEGER,
+  };
+}
+
+/** Has the WIT-SVIDs that the test puts there, by entry ID. */
+export class FakeWits implements WitSource {
+  readonly svids = new Map<string, WitSvid>();
+  readonly failed = new Set<string>();
+  refused = false;
+  /** Entries that were looked at, by those who follow. */
+  readonly followers = new Map<() => void, readonly string[]>();
+
+  follow(changed: () => void): WitFollower {
+    this.followers.set(changed, []);
+    const isRefused = (): boolean => this.refused;
+    return {
+      get isRefused() {
+        return isRefused();
+      },
+      look: (entries) => {
+        const ids = entries.map(({ entryId }) => entryId);
+        this.followers.set(changed, ids);
+        return entries.map((entry) => ({
+          entry,
+          svid: this.svids.get(entry.entryId),
+          failed: this.failed.has(entry.entryId),
+        }));
+      },
+      close: () => void this.followers.delete(changed),
+    };
+  }
+
+  /** Says that something changed. */
+  tell(): void {
+    for (const changed of this.followers.keys()) changed();
+  }
+}
+
 /** Gives what the test says, by default to everybody the same. */
 export class FakeSource implements IdentitySource<ConnectedPeer> {
   readonly everybody = new WatchableValue<WorkloadUpdate>(updateOf([]));
+  readonly wits = new FakeWits();
   readonly peers: ConnectedPeer[] = [];
   attested: (peer: ConnectedPeer, signal: AbortSignal) => Promise<readonly Selector[]> = async () => [];
   readonly seen: string[][] = [];
@@ -140,7 +196,7 @@ export class LogLines implements Logger {
 }
 
 /** What may be set. */
-export type HarnessOptions = Partial<WorkloadApiOptions> & { readonly ownPid?: number };
+export type HarnessOptions = Partial<WorkloadApiOptions> & { readonly ownPid?: number; readonly clock?: Clock };
 
 /** The API and what belongs to it; everything is closed at the end. */
 export class ApiHarness implements AsyncDisposable {
@@ -153,10 +209,10 @@ export class ApiHarness implements AsyncDisposable {
 
   private constructor(source: IdentitySource<ConnectedPeer>, options: HarnessOptions) {
     // The tests call from the process that serves; it is not exempt as an agent's own would be.
-    const { ownPid = 0, ...settings } = options;
+    const { ownPid = 0, clock = systemClock, ...settings } = options;
     chmodSync(this.folder, 0o755);
     this.api = new WorkloadApi(
-      { source, native, clock: systemClock, random: systemRandom, log: this.log, ownPid, healthy: () => this.healthy },
+      { source, native, clock, random: systemRandom, log: this.log, ownPid, healthy: () => this.healthy },
       {
         socketPath: this.path,
         limits: defaultLimits(2000),

@@ -5,11 +5,14 @@ import {
   type JWTSVIDResponse,
   type SpiffeWorkloadAPIClient,
   SpiffeWorkloadAPIService,
+  ValidateJWTSVIDRequest,
   type ValidateJWTSVIDResponse,
 } from "../../src/gen/workload/workload.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { publicError } from "../../src/lib/errors.ts";
 import type { TrustBundle } from "../../src/spiffe/bundle.ts";
 import type { JwtSvid } from "../../src/spiffe/svid.ts";
+import { jwtMethods } from "../../src/workload-api/jwt.ts";
 import type { WorkloadUpdate } from "../../src/workload-api/ports.ts";
 import { until } from "../lib/rpc/harness.ts";
 import { goodClaims, jwtBundle, makeKey, makeToken, type SigningKey } from "../pki/jwt-tokens.ts";
@@ -92,7 +95,8 @@ describe("FetchJWTSVID", () => {
     [[], "", "audience must be specified"],
     [["", ""], "", "audience must be specified"],
     [["x".repeat(17_000)], "", "audience is too long"],
-    [Array.from({ length: 9_000 }, () => "x"), "", "audience is too long"],
+    [Array.from({ length: 9_000 }, () => "x"), "", "too many audiences: 256 at most"],
+    [Array.from({ length: 257 }, (_, i) => `a${i}`), "", "too many audiences: 256 at most"],
     [["db"], "web", 'invalid requested SPIFFE ID: scheme is missing or invalid: want "spiffe://"'],
     [["db"], "spiffe://example.org/a/", "invalid requested SPIFFE ID: path cannot have a trailing slash"],
   ])("arguments are judged before the caller is attested: %#", async (audience, spiffeId, message) => {
@@ -166,6 +170,25 @@ describe("FetchJWTSVID", () => {
     Object.defineProperty(peer, "isUnchanged", { value: () => false });
     give(jwtOf(identityOf("a").entry.spiffeId, "secret"));
     expect(await answer).toBe(`${Status.UNAVAILABLE} workload attestation failed`);
+  });
+
+  test("a token that comes when its entry is gone is not given", async () => {
+    const [a, b] = [identityOf("a"), identityOf("b")];
+    await using api = await start(updateOf([a, b]));
+    const give: (() => void)[] = [];
+    api.source.token = ({ spiffeId }) =>
+      new Promise((resolve) => give.push(() => resolve(jwtOf(spiffeId, `token of ${spiffeId}`))));
+    const both = api.fetch(["db"]);
+    await until(() => give.length === 2);
+    api.source.everybody.set(updateOf([b]));
+    for (const one of give.splice(0)) one();
+    expect(await both).toMatchObject({ svids: [{ svid: "token of spiffe://example.org/b" }] });
+    const none = api.fetch(["db"]);
+    await until(() => give.length === 1);
+    const { entry } = b;
+    api.source.everybody.set(updateOf([], { entries: [{ ...entry, spiffeId: a.entry.spiffeId }] }));
+    give[0]?.();
+    expect(await none).toBe(`${Status.PERMISSION_DENIED} no identity issued`);
   });
 
   test("two entries that share an identity keep their hints", async () => {
@@ -268,12 +291,23 @@ describe("ValidateJWTSVID", () => {
       `${Status.INVALID_ARGUMENT} expected audience in ["é"] (audience=["db"])`,
     );
     expect(JSON.stringify(api.harness.log.lines)).not.toContain(svid.split(".")[1]);
+    expect(await api.validate(token(key, { aud: "what-is-in-it" }))).toContain("what-is-in-it");
+    expect(await api.validate(token({ ...key, keyId: "what-is-in-it" }))).toContain("what-is-in-it");
+    expect(api.harness.log.lines.map(({ fields }) => fields.error)).toContain("token is for another audience");
+    expect(JSON.stringify(api.harness.log.lines)).not.toContain("what-is-in-it");
   });
 
-  test("a foreign token waits for the bundle that is on its way; one of ours does not", async () => {
+  test("a caller whose X.509-SVID is on its way has its bundles already", async () => {
     const { entry } = identityOf("a");
-    await using api = await start(updateOf([], { bundle: own, pending: true, entries: [entry] }));
+    await using api = await start({ ...update, identities: [], pending: true, entries: [entry] });
     expect(await api.validate(token(key))).toMatchObject({ spiffeId: "spiffe://example.org/web" });
+    expect(await api.validate(token(foreignKey, { sub: "spiffe://b.test/x" }))).toMatchObject({
+      spiffeId: "spiffe://b.test/x",
+    });
+  });
+
+  test("before the first sync it waits to hear of bundles", async () => {
+    await using api = await start(updateOf([], { bundle: own, pending: true }));
     const answer = api.validate(token(foreignKey, { sub: "spiffe://b.test/x" }));
     await until(() => api.source.everybody.readers === 1);
     api.source.everybody.set(update);
@@ -287,6 +321,35 @@ describe("ValidateJWTSVID", () => {
     await using api = await start(update);
     expect(await api.validate(svid, audience)).toBe(`${Status.INVALID_ARGUMENT} ${message}`);
     expect(api.source.peers).toEqual([]);
+  });
+
+  test("long tokens wait for their user's turn to be read, short ones do not; who has left by then costs nothing", () => {
+    const turns: (() => void)[] = [];
+    const joined: unknown[] = [];
+    const host = { open: new Set(), attestations: { join: (peer: unknown) => joined.push(peer) } };
+    const run = (_uid: number, work: () => void): unknown => turns.push(work);
+    const methods = jwtMethods({ host, source: new FakeSource(), clock: systemClock, turns: { run } } as never, {
+      allowUnauthenticatedVerifiers: false,
+      allowedForeignClaims: new Set(),
+    });
+    const method = new Map(methods).get("ValidateJWTSVID");
+    if (method?.kind !== "single") throw new Error("no such method");
+    const validate = (svid: string) => {
+      const ended: string[] = [];
+      const end = (_code: number, message: string): unknown => ended.push(message);
+      const call = { peer: { uid: 7 }, meta: () => "true", end, onCancel: null as (() => void) | null };
+      method.run(call as never, ValidateJWTSVIDRequest.encode({ svid, audience: "db" }).finish());
+      return { call, ended };
+    };
+    const long = token(key, { padding: "x".repeat(4_000) });
+    validate(token(key));
+    expect([joined.length, turns.length]).toEqual([1, 0]);
+    const [, left, malformed] = [validate(long), validate(long), validate(`${long}x`)];
+    expect([joined.length, turns.length, malformed.ended]).toEqual([1, 3, []]);
+    left.call.onCancel?.();
+    for (const turn of turns) turn();
+    expect(joined).toHaveLength(2);
+    expect(malformed.ended).toEqual(["unable to parse JWT token: signature is not base64url"]);
   });
 
   test("a token of 1 MB never gets as far", async () => {

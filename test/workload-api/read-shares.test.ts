@@ -126,3 +126,24 @@ test("one that has gone is forgotten, also while it was paused, or before it cam
   begin(fresh[0], 63);
   expect(reading(fresh)).toBe(1);
 });
+
+test("thousands whose callers go at the same moment are read a few at a time", async () => {
+  const { shares, connect, reading } = setup();
+  const left = new Set(connect(1, 4_000));
+  const others = connect(2, 10);
+  let most = 0;
+  while (left.size > 0) {
+    const before = left.size;
+    // As the event loop does: each that is read turns out to have ended, until the rest is not read any more.
+    for (const one of left) {
+      if (!one.reading) continue;
+      left.delete(one);
+      shares.ending(one);
+      shares.leave(one);
+    }
+    most = Math.max(most, before - left.size);
+    await nextTurn();
+  }
+  expect(most).toBe(64);
+  expect(reading(others)).toBe(10);
+});

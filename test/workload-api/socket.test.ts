@@ -1,5 +1,5 @@
 /** The socket: who is let in, health and reflection. */
-import { readdirSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import net from "node:net";
 import { type Client, credentials, type ServiceError, status as Status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
@@ -20,6 +20,15 @@ import { ApiHarness, FakeSource, header, identityOf, Reader, updateOf } from "./
 const root = process.geteuid?.() === 0;
 const closed = (socket: net.Socket): Promise<unknown> => new Promise((resolve) => socket.on("close", resolve));
 const limits = (more: Partial<ReturnType<typeof defaultLimits>>) => ({ ...defaultLimits(2000), ...more });
+
+test("the API is gRPC on a Unix socket, and asks for no TLS (EP-01 to EP-03, EP-06, EP-16)", async () => {
+  const source = new FakeSource();
+  source.everybody.set(updateOf([identityOf("a")]));
+  await using harness = await ApiHarness.open(source);
+  expect(lstatSync(harness.path).isSocket()).toBe(true);
+  expect(process.getActiveResourcesInfo()).not.toContain("TCPServerWrap");
+  expect((await new Reader(harness.client().fetchX509Svid({}, header())).next()).svids).toHaveLength(1);
+});
 
 describe("who is let in", () => {
   test("default bounds: half of what files allow for one uid", () => {
@@ -161,7 +170,7 @@ describe("reflection", () => {
   test.each([
     ["v1", ServerReflectionClient],
     ["v1alpha", AlphaReflectionClient],
-  ])("%s lists the services and gives their files", async (_version, Kind) => {
+  ])("%s lists the services and gives their files (EP-17, EP-18)", async (_version, Kind) => {
     await using harness = await ApiHarness.open(new FakeSource());
     const client: Client = new Kind(`unix://${harness.path}`, credentials.createInsecure());
     const [list, byName, bySymbol, byMethod, missing, extension, numbers, empty] = await ask(

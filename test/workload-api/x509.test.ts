@@ -23,15 +23,20 @@ async function start(update: WorkloadUpdate, options: Parameters<typeof ApiHarne
 const ids = (response: X509SVIDResponse): string[] => response.svids.map(({ spiffeId }) => spiffeId);
 
 describe("FetchX509SVID", () => {
-  test("encodes chain, key, bundles and hint as the standard says", async () => {
+  test("encodes chain, key, bundles and hint as the standard says (API-01, API-14, API-15, API-21, FED-10)", async () => {
     const key = generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
     await using api = await start(
-      updateOf([identityOf("web", { hint: "internal", key })], {
-        federatedBundles: new Map([
-          [parseTrustDomain("b.test"), bundleOf("b.test", "b")],
-          [parseTrustDomain("a.test"), bundleOf("a.test", "a")],
-        ]),
-      }),
+      updateOf(
+        [identityOf("web", { hint: "internal", key, federatesWith: ["b.test", "a.test"].map(parseTrustDomain) })],
+        {
+          federatedBundles: new Map([
+            [parseTrustDomain("b.test"), bundleOf("b.test", "b")],
+            [parseTrustDomain("a.test"), bundleOf("a.test", "a")],
+            // Of an entry whose SVID is still on its way.
+            [parseTrustDomain("c.test"), bundleOf("c.test", "c")],
+          ]),
+        },
+      ),
     );
     const message = await api.svids().next();
     expect(message).toEqual({
@@ -49,7 +54,7 @@ describe("FetchX509SVID", () => {
     });
   });
 
-  test("keeps the order, and of equal hints only the oldest entry", async () => {
+  test("keeps the order, and of equal hints only the oldest entry (API-16, API-33)", async () => {
     await using api = await start(
       updateOf([
         identityOf("a", { hint: "x", createdAt: 2 }),
@@ -66,14 +71,14 @@ describe("FetchX509SVID", () => {
     expect(ids(message)).toEqual(["b", "c", "d", "f"].map((name) => `spiffe://example.org/${name}`));
   });
 
-  test("without an identity it is PERMISSION_DENIED; an SVID for a store of secrets is none", async () => {
+  test("without an identity it is PERMISSION_DENIED; an SVID for a store of secrets is none (EP-15, API-18)", async () => {
     await using api = await start(updateOf([identityOf("a", { storeSvid: true })]));
     expect(await api.svids().end()).toBe(`${Status.PERMISSION_DENIED} no identity issued`);
     const line = api.harness.log.lines.find(({ message }) => message === "No identity issued");
     expect(line?.fields).toMatchObject({ pid: process.pid, caller_uid: process.getuid?.(), registered: false });
   });
 
-  test("a rotation is pushed, the loss of the last identity ends the stream", async () => {
+  test("a rotation is pushed, the loss of the last identity ends the stream (API-05, API-07, API-18)", async () => {
     await using api = await start(updateOf([identityOf("a")]));
     const stream = api.svids();
     await stream.next();
@@ -86,7 +91,7 @@ describe("FetchX509SVID", () => {
     expect(api.source.everybody.readers).toBe(0);
   });
 
-  test("no message is sent twice in a row", async () => {
+  test("no message is sent twice in a row (API-07)", async () => {
     const identity = identityOf("a");
     await using api = await start(updateOf([identity]));
     const stream = api.svids();
@@ -97,7 +102,34 @@ describe("FetchX509SVID", () => {
     expect(stream.waiting).toBe(0);
   });
 
-  test("the first message waits for pending identities; a later pending one holds up nothing", async () => {
+  test("bundles do not wait for X.509-SVIDs that are on their way (API-06)", async () => {
+    const b = parseTrustDomain("b.test");
+    const { entry } = identityOf("web", { federatesWith: [b] });
+    const coming = { pending: true, entries: [entry], federatedBundles: new Map([[b, bundleOf("b.test", "b")]]) };
+    await using api = await start(updateOf([], coming));
+    expect(Object.keys((await api.bundles().next()).bundles)).toEqual(["spiffe://b.test", "spiffe://example.org"]);
+    await using early = await start(updateOf([], { pending: true }), { allowUnauthenticatedVerifiers: true });
+    const stream = early.bundles();
+    await until(() => early.source.everybody.readers === 1);
+    early.source.everybody.set(updateOf([]));
+    expect(Object.keys((await stream.next()).bundles)).toEqual(["spiffe://example.org"]);
+  });
+
+  test("when the last SVID expires the stream ends UNAVAILABLE, for the caller is still entitled to one", async () => {
+    const identity = identityOf("a");
+    await using api = await start(updateOf([identity]));
+    const stream = api.svids();
+    await stream.next();
+    api.source.everybody.set(updateOf([], { entries: [identity.entry], pending: true, lapsed: true }));
+    expect(await stream.end()).toBe(`${Status.UNAVAILABLE} the X.509-SVID has expired and could not be renewed yet`);
+    // Who comes now waits for the next one.
+    const next = api.svids();
+    await until(() => api.source.everybody.readers === 1);
+    api.source.everybody.set(updateOf([identity]));
+    expect(ids(await next.next())).toHaveLength(1);
+  });
+
+  test("the first message waits for pending identities; a later pending one holds up nothing (API-06)", async () => {
     await using api = await start(updateOf([identityOf("a")], { pending: true }));
     const stream = api.svids();
     await until(() => api.source.everybody.readers === 1);
@@ -187,7 +219,7 @@ describe("FetchX509Bundles", () => {
   const federated = { federatedBundles: new Map([[parseTrustDomain("b.test"), bundleOf("b.test", "b")]]) };
   const names = (message: X509BundlesResponse): string[] => Object.keys(message.bundles);
 
-  test("gives the own and the federated bundles, and changes only", async () => {
+  test("gives the own and the federated bundles, and changes only (API-05, API-20, API-21)", async () => {
     const identity = identityOf("a");
     await using api = await start(updateOf([identity], federated));
     const stream = api.bundles();
@@ -222,7 +254,7 @@ describe("every method", () => {
     ["another value", header("false")],
     ["another case", header("True")],
     ["two values", header("true", "true")],
-  ])("a security header with %s is INVALID_ARGUMENT before anything else", async (_name, metadata) => {
+  ])("a security header with %s is INVALID_ARGUMENT before anything else (EP-05)", async (_name, metadata) => {
     const error = `${Status.INVALID_ARGUMENT} security header missing from request`;
     await using api = await start(updateOf([identityOf("a")]));
     expect(await api.svids(metadata).end()).toBe(error);
@@ -231,18 +263,10 @@ describe("every method", () => {
     expect(api.source.peers).toHaveLength(0);
   });
 
-  test("the header's absence is the same", async () => {
+  test("the header's absence is the same (EP-05)", async () => {
     await using api = await start(updateOf([identityOf("a")]));
     const stream = new Reader(api.harness.client().fetchX509Svid({}));
     expect(await stream.end()).toBe(`${Status.INVALID_ARGUMENT} security header missing from request`);
-  });
-
-  test("methods of later versions are UNIMPLEMENTED (API-02, EP-19)", async () => {
-    await using api = await start(updateOf([identityOf("a")]));
-    const client = api.harness.client();
-    const error = (name: string): string => `${Status.UNIMPLEMENTED} method ${name} not implemented`;
-    expect(await new Reader(client.fetchWitsvid({ spiffeId: "" }, header())).end()).toBe(error("FetchWITSVID"));
-    expect(await new Reader(client.fetchWitBundles({}, header())).end()).toBe(error("FetchWITBundles"));
   });
 
   test("failed attestation ends the call with its code and public message, and says why in the log", async () => {
@@ -280,8 +304,16 @@ describe("every method", () => {
     await api[Symbol.asyncDispose]();
   });
 
-  test("a disabled Workload API is UNIMPLEMENTED", async () => {
+  test("a disabled Workload API is UNIMPLEMENTED, whatever the profile (API-01, API-02, EP-19)", async () => {
     await using api = await start(updateOf([identityOf("a")]), { disableWorkloadApi: true });
-    expect(await api.svids().end()).toMatch(new RegExp(`^${Status.UNIMPLEMENTED} `));
+    const client = api.harness.client();
+    const streams = [
+      new Reader(client.fetchX509Svid({}, header())),
+      new Reader(client.fetchX509Bundles({}, header())),
+      new Reader(client.fetchJwtBundles({}, header())),
+      new Reader(client.fetchWitsvid({ spiffeId: "" }, header())),
+      new Reader(client.fetchWitBundles({}, header())),
+    ];
+    for (const stream of streams) expect(await stream.end()).toMatch(new RegExp(`^${Status.UNIMPLEMENTED} `));
   });
 });

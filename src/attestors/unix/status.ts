@@ -10,10 +10,13 @@ export interface ProcessOwner {
   readonly supplementaryGids: readonly number[];
 }
 
-/** The second number is the effective one (proc_pid_status(5)). The kernel escapes line breaks in the name above. */
-const UID = /^Uid:\t\d+\t(\d+)\t/m;
-const GID = /^Gid:\t\d+\t(\d+)\t/m;
-const GROUPS = /^Groups:\t([\d ]*)$/m;
+/**
+ * The second number is the effective one (proc_pid_status(5)). Of what could end a line, the kernel escapes `\n` alone in
+ * the name above, which is the process's to choose; the flag `m` would take `\r` for an end as well.
+ */
+const UID = /\nUid:\t\d+\t(\d+)\t/;
+const GID = /\nGid:\t\d+\t(\d+)\t/;
+const GROUPS = /\nGroups:\t([\d ]*)\n/;
 
 /** Throws `MALFORMED` when a line is missing. */
 export function parseStatus(content: Buffer): ProcessOwner {

@@ -143,6 +143,31 @@ export const AGENT_COMMANDS: readonly CommandSpec[] = [
     load: () => import("./api-fetch-jwt.ts"),
   },
   {
+    path: ["api", "fetch", "wit"],
+    summary: "fetch this process's WIT-SVIDs",
+    description:
+      "Prints tokens, and their private keys only with -write or -output json. Servers that sign no WIT-SVIDs, SPIRE's among them, make it fail with Unimplemented.",
+    options: [
+      { name: "spiffeID", value: "id", description: "Fetches only the WIT-SVID of this identity." },
+      { name: "silent", description: "Prints nothing of the WIT-SVIDs." },
+      {
+        name: "write",
+        value: "folder",
+        description: "Writes tokens, and keys as private JWKs, as files into this folder.",
+      },
+      TIMEOUT_OPTION,
+      ...WORKLOAD_OPTIONS,
+      OUTPUT_OPTION,
+    ],
+    examples: [
+      {
+        line: "holdfast-agent api fetch wit -silent -write /run/web",
+        does: "Writes them as files for a program that reads files:",
+      },
+    ],
+    load: () => import("./api-fetch-wit.ts"),
+  },
+  {
     path: ["api", "validate", "jwt"],
     summary: "have the agent validate a JWT-SVID",
     description:

@@ -1,6 +1,7 @@
 /** `holdfast-agent run`: puts the agent together from its configuration. */
 
-import { type Agent, type AgentOptions, createAgent } from "../../agent/agent.ts";
+import { type Agent, createAgent } from "../../agent/agent.ts";
+import type { AgentOptions } from "../../agent/agent-options.ts";
 import { WorkloadAttestation } from "../../agent/workload-attestation.ts";
 import { AdminApi } from "../../agent-admin/admin-api.ts";
 import { UnixWorkloadAttestor } from "../../attestors/unix/workload.ts";
@@ -21,6 +22,7 @@ import { type Health, openPages } from "../health-pages.ts";
 import { packageVersion } from "../version.ts";
 import { loadAgentConfigFile } from "./config-file.ts";
 import type { NodeAttestorChoice } from "./node-attestors.ts";
+import { checkApart } from "./socket-folders.ts";
 import { storageKeyKeeper } from "./storage-key.ts";
 
 export const run: CommandRun = async (options, context) => {
@@ -83,7 +85,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
   await api.open();
   log.named("endpoints").info("Serving", { socket: config.socketPath });
   stack.adopt(api, (opened) => opened.close());
-  const adminApi = await openAdmin(config, daemon, { agent, attestation, clock });
+  const adminApi = await openAdmin(config, daemon, { agent, attestation, clock, metrics });
   if (adminApi !== undefined) stack.adopt(adminApi, (opened) => opened.close());
   await openPages(config, async () => ({ agent: healthOf(agent, clock.now()) }), prometheus, log, stack);
   // The socket is open and callers wait: that is all a service manager needs to know, also while the server is away.
@@ -99,11 +101,17 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
 async function openAdmin(
   config: AgentConfig,
   { log, native }: Daemon,
-  parts: { readonly agent: Agent<ConnectedPeer>; readonly attestation: WorkloadAttestation; readonly clock: Clock },
+  parts: {
+    readonly agent: Agent<ConnectedPeer>;
+    readonly attestation: WorkloadAttestation;
+    readonly clock: Clock;
+    readonly metrics: Metrics;
+  },
 ): Promise<AdminApi | undefined> {
   const { adminSocketPath: socketPath, authorizedDelegates: delegates } = config;
   if (socketPath === undefined) return undefined;
-  const { agent, attestation, clock } = parts;
+  checkApart(config.socketPath, socketPath);
+  const { agent, attestation, clock, metrics } = parts;
   const adminApi = new AdminApi(
     {
       source: agent.adminSource,
@@ -113,6 +121,7 @@ async function openAdmin(
       native,
       clock,
       log,
+      metrics,
     },
     { socketPath, delegates, version: packageVersion() },
   );
@@ -186,5 +195,9 @@ function registerApiMetrics(metrics: Metrics, api: WorkloadApi): void {
   metrics.gauge("workload_api_refused_connections", {
     help: "Connections that were refused so far.",
     collect: () => api.stats.refused,
+  });
+  metrics.gauge("workload_api_refused_calls", {
+    help: "Calls that were refused so far because there were too many.",
+    collect: () => api.stats.refusedCalls,
   });
 }

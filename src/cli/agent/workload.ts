@@ -4,6 +4,7 @@ import { parseDuration } from "../../config/duration.ts";
 import { type CliContext, type OptionSpec, type OptionValues, text, UsageError } from "../command.ts";
 import { withClient } from "../rpc-client.ts";
 import { socketPathFrom } from "../socket-path.ts";
+import { ENDPOINT_VARIABLE, endpointSocketPath } from "./endpoint.ts";
 
 /** SPIRE's default path of the Workload API's socket. */
 export const DEFAULT_AGENT_SOCKET = "/tmp/spire-agent/public/api.sock";
@@ -13,7 +14,12 @@ export const SECURITY_HEADER = { "workload.spiffe.io": "true" } as const;
 
 /** Flags of every command that talks to the Workload API. */
 export const WORKLOAD_OPTIONS: readonly OptionSpec[] = [
-  { name: "socketPath", value: "path", description: "The Workload API's socket.", default: DEFAULT_AGENT_SOCKET },
+  {
+    name: "socketPath",
+    value: "path",
+    description: `The Workload API's socket; ${ENDPOINT_VARIABLE} may name another default.`,
+    default: DEFAULT_AGENT_SOCKET,
+  },
   {
     name: "instance",
     value: "name",
@@ -29,8 +35,14 @@ export const TIMEOUT_OPTION: OptionSpec = {
   default: "5s",
 };
 
-/** The path of the Workload API's socket that the flags and the environment name; `unix://` may be before it. */
+/**
+ * The path of the Workload API's socket that the flags and the environment name; `unix://` may be before that of a flag.
+ * Throws `UsageError`.
+ */
 export function workloadSocketPath(options: OptionValues, context: CliContext): string {
+  const endpoint = context.env[ENDPOINT_VARIABLE] ?? "";
+  const isGiven = text(options, "socketPath") !== "" || text(options, "instance") !== "";
+  if (!isGiven && endpoint !== "") return endpointSocketPath(endpoint);
   const places = { fallback: DEFAULT_AGENT_SOCKET, template: "SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE" };
   return socketPathFrom(options, context, places).replace(/^unix:(\/\/)?/, "");
 }

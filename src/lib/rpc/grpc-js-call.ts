@@ -30,6 +30,8 @@ export class GrpcJsCall<P> implements Call<P> {
   onDrain: (() => void) | null = null;
   onCancel: (() => void) | null = null;
   onClose: (() => void) | null = null;
+  /** Called with `onClose`, for the transport. */
+  onReleased: (() => void) | null = null;
 
   readonly #host: CallHost;
   readonly #inner: ServerInterceptingCallInterface;
@@ -114,6 +116,8 @@ export class GrpcJsCall<P> implements Call<P> {
   /** The library has let go of the call: all was sent, or the peer is gone. */
   close(): void {
     this.cancel();
+    this.onReleased?.();
+    this.onReleased = null;
     const { onClose } = this;
     this.onClose = null;
     this.guarded(() => onClose?.());
@@ -157,6 +161,9 @@ export class GrpcJsCall<P> implements Call<P> {
     const metadata = this.#metadata;
     this.#metadata = undefined;
     for (const name of Object.keys(metadata?.getMap() ?? {})) metadata?.remove(name);
+    // As it does to messages that it has read and nobody asked for.
+    const { readQueue } = this.#inner as { readonly readQueue?: unknown };
+    if (Array.isArray(readQueue)) readQueue.length = 0;
   }
 }
 

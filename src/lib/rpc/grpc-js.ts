@@ -13,7 +13,12 @@ import {
 } from "@grpc/grpc-js";
 import type { Clock } from "../clock.ts";
 import { ACCEPTED_ENCODING, type CallHost, GrpcJsCall } from "./grpc-js-call.ts";
+import { decodeWith, hangUp, isCompressed, WRONG_METHOD } from "./grpc-js-inner.ts";
 import { BidiListener, SingleListener } from "./grpc-js-listeners.ts";
+import { connectionOf, type Http2Stream, nameOf, nameSocket } from "./grpc-js-names.ts";
+import { mayNamePaths } from "./path-authority.ts";
+import { PathAuthoritySocket } from "./path-authority-socket.ts";
+import { RequestDecoder } from "./request-decoder.ts";
 import type { Method, MethodTable, Transport, TransportOptions } from "./transport.ts";
 
 /** What the transport needs besides its options. */
@@ -25,11 +30,16 @@ class Connection<P> {
   readonly owner: unknown;
   readonly peer: P;
   readonly socket: Duplex;
+  /** What grpc-js believes to be the remote address. */
+  readonly name: string;
+  /** Whether the library has taken it over. */
+  begun = false;
 
-  constructor(owner: unknown, peer: P, socket: Duplex) {
+  constructor(owner: unknown, peer: P, socket: Duplex, name: string) {
     this.owner = owner;
     this.peer = peer;
     this.socket = socket;
+    this.name = name;
   }
 }
 
@@ -38,11 +48,9 @@ const STREAMS = "http2.server.stream.created";
 
 /** What it tells, as far as we need it. */
 interface StreamCreated {
-  readonly stream: { readonly session?: { readonly socket?: { readonly [CONNECTION]?: unknown } } };
+  readonly stream: Http2Stream & { [WRONG_METHOD]?: string };
+  readonly headers: Readonly<Record<string, unknown>>;
 }
-
-/** Leads from a socket to its connection, also through the proxy that a session shows in its place. */
-const CONNECTION = Symbol("connection");
 
 type ConnectionInjector = ReturnType<Server["createConnectionInjector"]>;
 
@@ -52,7 +60,7 @@ export class GrpcJsTransport<P> implements Transport {
   readonly #host: CallHost;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
-  /** By the name that grpc-js believes to be the remote address. */
+  /** By name. */
   readonly #connections = new Map<string, Connection<P>>();
   #names = 0;
   #refused = 0;
@@ -86,14 +94,41 @@ export class GrpcJsTransport<P> implements Transport {
       socket.destroy();
       return;
     }
-    const name = `connection-${++this.#names}`;
-    // The one way from a call of grpc-js back to its connection that outlives the socket.
-    Object.defineProperty(socket, "remoteAddress", { value: name });
-    const connection = new Connection(this, peer, socket);
-    Object.defineProperty(socket, CONNECTION, { value: connection });
-    this.#connections.set(name, connection);
-    socket.once("close", () => this.#disconnected(name, peer));
+    const connection = new Connection(this, peer, socket, `connection-${++this.#names}`);
+    nameSocket(socket, connection.name, connection);
+    this.#connections.set(connection.name, connection);
+    socket.once("close", () => this.#disconnected(connection));
+    if (this.#options.takesPathAuthorities !== true) this.#inject(connection, socket);
+    else {
+      socket.once("error", () => {});
+      socket.once("readable", () => this.#begin(connection));
+      // Begins to read now: the owner may have the handle read too, which is refused the second time.
+      socket.read(0);
+    }
+  }
+
+  /** Something came of a new connection, or its end. */
+  #begin(connection: Connection<P>): void {
+    const { socket } = connection;
+    const first: unknown = socket.read();
+    if (!(first instanceof Uint8Array)) {
+      socket.destroy();
+      return;
+    }
+    // The session begins with what stands in the buffer.
+    socket.unshift(first);
+    if (!mayNamePaths(first)) {
+      this.#inject(connection, socket);
+      return;
+    }
+    const repaired = new PathAuthoritySocket(socket);
+    nameSocket(repaired, connection.name, connection);
+    this.#inject(connection, repaired);
+  }
+
+  #inject(connection: Connection<P>, socket: Duplex): void {
     try {
+      connection.begun = true;
       this.#injector.injectConnection(socket);
     } catch (error) {
       this.#report(error, "");
@@ -106,6 +141,7 @@ export class GrpcJsTransport<P> implements Transport {
     if (this.#connections.size > 0) {
       // Sends GOAWAY and waits for calls in progress. `Server.tryShutdown` does not wait for injected connections.
       this.#injector.drain(graceMs);
+      for (const { begun, socket } of this.#connections.values()) if (!begun) socket.destroy();
       this.#emptied ??= Promise.withResolvers();
       const disarm = this.#host.clock.after(graceMs, () => {
         for (const { socket } of this.#connections.values()) socket.destroy();
@@ -118,17 +154,18 @@ export class GrpcJsTransport<P> implements Transport {
   }
 
   #listen(): void {
-    if (this.#listening || this.#options.onStream === undefined) return;
+    if (this.#listening) return;
     this.#listening = true;
     subscribe(STREAMS, this.#created);
   }
 
   /** Told of the streams of every HTTP/2 server in this process. */
   readonly #created = (message: unknown): void => {
-    const connection = (message as StreamCreated).stream.session?.socket?.[CONNECTION];
-    if (connection instanceof Connection && connection.owner === this) {
-      this.#options.onStream?.((connection as Connection<P>).peer);
-    }
+    const { stream, headers } = message as StreamCreated;
+    const connection = connectionOf(stream);
+    if (!(connection instanceof Connection) || connection.owner !== this) return;
+    if (headers[":method"] !== "POST") stream[WRONG_METHOD] = String(headers[":method"]);
+    this.#options.onStream?.((connection as Connection<P>).peer);
   };
 
   #admit(socket: Duplex): P | null {
@@ -141,7 +178,7 @@ export class GrpcJsTransport<P> implements Transport {
     }
   }
 
-  #disconnected(name: string, peer: P): void {
+  #disconnected({ name, peer }: Connection<P>): void {
     this.#connections.delete(name);
     try {
       this.#options.onDisconnect?.(peer);
@@ -158,7 +195,7 @@ export class GrpcJsTransport<P> implements Transport {
   ): ServerInterceptingCall => new DirectCall(inner, () => this.#start(definition.path, inner));
 
   #start(path: string, inner: ServerInterceptingCallInterface): void {
-    const connection = this.#connections.get(inner.getConnectionInfo().remoteAddress ?? "");
+    const connection = this.#connections.get(nameOf(inner));
     const method = this.#options.methods.get(path);
     if (connection === undefined || method === undefined) {
       inner.sendStatus({ code: status.UNAUTHENTICATED, details: "caller could not be identified" });
@@ -168,41 +205,39 @@ export class GrpcJsTransport<P> implements Transport {
       inner.sendStatus({ code: status.UNAVAILABLE, details: "shutting down" });
       return;
     }
+    const wrongMethod = (inner as { readonly stream?: StreamCreated["stream"] }).stream?.[WRONG_METHOD];
+    if (wrongMethod !== undefined) {
+      inner.sendStatus({ code: status.INTERNAL, details: `HTTP method is ${wrongMethod}, not POST` });
+      return;
+    }
     if (isCompressed(inner)) {
       const details = "compressed requests are not accepted";
       inner.sendStatus({ code: status.UNIMPLEMENTED, details, metadata: ACCEPTED_ENCODING });
       return;
     }
-    if (!boundRequests(inner, method.maxRequest ?? this.#options.maxRequest)) {
+    const account = this.#options.account?.(connection.peer);
+    const decoder = new RequestDecoder({
+      maxRequest: method.maxRequest ?? this.#options.maxRequest,
+      single: method.kind === "single",
+      ...(account !== undefined && { account }),
+      // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the library's enum has the same numbers
+      refuse: (code, details) => inner.sendStatus({ code, details, metadata: ACCEPTED_ENCODING }),
+    });
+    if (!decodeWith(inner, decoder)) {
       inner.sendStatus({ code: status.INTERNAL, details: "internal error" });
       return;
     }
     const call = new GrpcJsCall(this.#host, inner, path, connection.peer);
+    call.onReleased = () => {
+      decoder.close();
+      hangUp(inner);
+    };
     inner.start(
       method.kind === "single" ? new SingleListener(call, inner, method) : new BidiListener(call, inner, method),
     );
   }
 
   readonly #report = (error: unknown, method: string): void => this.#options.onError?.(error, method);
-}
-
-/**
- * The library inflates every message as it comes, before it asks anybody, so that a frame of tiny ones costs a hundred
- * times its size and a second of work. What the peer announced stands in this field alone; without it all is refused.
- */
-function isCompressed(inner: ServerInterceptingCallInterface): boolean {
-  return (inner as { readonly incomingEncoding?: unknown }).incomingEncoding !== "identity";
-}
-
-/**
- * Sets the largest message of one call, of which nothing was read yet. The library knows one bound for the whole server;
- * it stands in this field, without which the call is refused.
- */
-function boundRequests(inner: ServerInterceptingCallInterface, maxRequest: number): boolean {
-  const { decoder } = inner as { readonly decoder?: { maxReadMessageLength?: unknown } };
-  if (typeof decoder?.maxReadMessageLength !== "number") return false;
-  decoder.maxReadMessageLength = maxRequest;
-  return true;
 }
 
 /** Starts the given work in place of the library's own stream objects. */

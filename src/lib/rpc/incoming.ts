@@ -44,9 +44,9 @@ export class Incoming<T> implements AsyncIterable<T> {
       const held = this.#held;
       if (held !== undefined) {
         this.#held = undefined;
-        const message = this.#decode(held.bytes);
+        // Before it is decoded, which may fail: nobody takes it after that.
         held.taken();
-        yield message;
+        yield this.#decode(held.bytes);
       } else if (this.#state === "ended") {
         return;
       } else {

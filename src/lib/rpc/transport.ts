@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { GrpcCode } from "../grpc-status.ts";
+import type { RequestAccount } from "./request-decoder.ts";
 
 /** A message encoded once and shared by every call that sends it. */
 export class Reply {
@@ -77,6 +78,8 @@ export interface TransportOptions<P> {
   onDisconnect?(peer: P): void;
   /** Largest request in bytes, unless the method has its own; more ends the call with RESOURCE_EXHAUSTED. */
   readonly maxRequest: number;
+  /** Where it is counted what is held of a peer's requests; absent: nowhere. */
+  account?(peer: P): RequestAccount;
   /** Concurrent calls per connection. */
   readonly maxStreams: number;
   /** Connections in all; further ones are closed at once. */
@@ -87,6 +90,11 @@ export interface TransportOptions<P> {
   readonly maxConnectionAgeGraceMs?: number;
   /** Milliseconds between pings by which dead peers are noticed; absent for none. */
   readonly keepaliveMs?: number;
+  /**
+   * Also takes calls whose `:authority` is a path. What a connection begins with is then looked at before it is taken
+   * over; for Unix sockets only.
+   */
+  readonly takesPathAuthorities?: boolean;
   /** Told of an exception that a method threw; the call has ended INTERNAL. */
   onError?(error: unknown, method: string): void;
 }

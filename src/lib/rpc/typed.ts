@@ -1,4 +1,5 @@
 /** Adapters from handlers that take and give protobuf messages to the methods of a transport. */
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { AgentError, publicError } from "../errors.ts";
 import { toGrpcStatus } from "../grpc-status.ts";
 import { Incoming } from "./incoming.ts";
@@ -11,9 +12,41 @@ export interface MessageCodec<T> {
   decode(bytes: Uint8Array): T;
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decodeUtf8 = (bytes: Uint8Array): string => utf8.decode(bytes);
+
+/**
+ * The bytes of a request. Texts must be UTF-8: left to itself the library puts U+FFFD where it cannot read on, so that
+ * different audiences or names would become one.
+ */
+export class RequestReader extends BinaryReader {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    super(bytes, decodeUtf8);
+    this.#bytes = bytes;
+  }
+
+  /** Throws where bytes are left: generated code takes a field that is none, or a group's end, for the message's. */
+  checkEnd(): void {
+    if (this.pos !== this.len) throw new RangeError("bytes after the message");
+  }
+
+  /** All bytes, for codecs that are not protobuf's. */
+  all(): Uint8Array {
+    this.pos = this.len;
+    return this.#bytes;
+  }
+}
+
+/** How a request is read; the generated message objects fit. */
+export interface RequestCodec<T> {
+  decode(reader: RequestReader): T;
+}
+
 /** The two message types of a method. */
 export interface MethodCodec<Request, Response> {
-  readonly request: MessageCodec<Request>;
+  readonly request: RequestCodec<Request>;
   readonly response: MessageCodec<Response>;
 }
 
@@ -118,9 +151,12 @@ async function sendAll<Response>(
 }
 
 /** Decodes a request. Throws `INVALID_ARGUMENT`. */
-export function decodeRequest<T>(codec: MessageCodec<T>, bytes: Uint8Array): T {
+export function decodeRequest<T>(codec: RequestCodec<T>, bytes: Uint8Array): T {
   try {
-    return codec.decode(bytes);
+    const reader = new RequestReader(bytes);
+    const request = codec.decode(reader);
+    reader.checkEnd();
+    return request;
   } catch (error) {
     throw publicError("INVALID_ARGUMENT", "request is no valid message", { cause: error });
   }

@@ -3,11 +3,12 @@ import { type AppendBundleRequest, BundleService } from "../../gen/spire/api/ser
 import type { Bundle } from "../../gen/spire/api/types/bundle.ts";
 import { publicError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { TrustBundle } from "../../spiffe/bundle.ts";
 import { parseTrustDomain, type TrustDomain } from "../../spiffe/id.ts";
 import type { DataStore } from "../datastore/datastore.ts";
 import { attempt, parseInput } from "./failure.ts";
 import { type NamedMethod, unaryMethod } from "./method.ts";
-import { bundleToMessage, jwtAuthoritiesFromMessage, x509AuthoritiesFromMessage } from "./wire-bundle.ts";
+import { bundleToMessage, keyAuthoritiesFromMessage, x509AuthoritiesFromMessage } from "./wire-bundle.ts";
 
 /** What the service needs. */
 export interface BundleServiceDeps {
@@ -66,7 +67,7 @@ async function append(deps: BundleServiceDeps, request: AppendBundleRequest): Pr
     throw publicError("INVALID_ARGUMENT", "no authorities to append");
   }
   const jwtAuthorities = parseInput("failed to convert JWT authority", () =>
-    jwtAuthoritiesFromMessage(request.jwtAuthorities),
+    keyAuthoritiesFromMessage(request.jwtAuthorities),
   );
   const x509Authorities = parseInput("failed to convert X.509 authority", () =>
     x509AuthoritiesFromMessage(request.x509Authorities),
@@ -79,6 +80,19 @@ async function append(deps: BundleServiceDeps, request: AppendBundleRequest): Pr
     refreshHint: 0,
     sequence: 0n,
   };
-  const bundle = await attempt("failed to append bundle", () => deps.datastore.bundles.append(added));
+  const bundle = await attempt("failed to append bundle", () =>
+    deps.datastore.transaction(async (tx) => {
+      checkKeyIds(added, await tx.bundles.get(deps.trustDomain));
+      return await tx.bundles.append(added);
+    }),
+  );
   return bundleToMessage(bundle, request.outputMask);
+}
+
+/** A key ID names one key of the bundle, whatever it signs (WIT-SVID 6.1). Throws `INVALID_ARGUMENT`. */
+function checkKeyIds({ jwtAuthorities }: TrustBundle, present: TrustBundle | undefined): void {
+  const taken = new Set(present?.witAuthorities.map(({ keyId }) => keyId));
+  const clash = jwtAuthorities.find(({ keyId }) => taken.has(keyId));
+  if (clash === undefined) return;
+  throw publicError("INVALID_ARGUMENT", `key ID ${JSON.stringify(clash.keyId)} is that of a WIT authority`);
 }

@@ -4,11 +4,11 @@ import {
   type GetInfoResponse,
   type GetInfoResponse_Cert,
 } from "../../gen/spire/api/server/debug/v1/debug.ts";
-import type { SPIFFEID } from "../../gen/spire/api/types/spiffeid.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { AgentError, publicError } from "../../lib/errors.ts";
+import { kept } from "../../lib/kept.ts";
 import type { Watchable } from "../../lib/watchable.ts";
-import { type Certificate, spiffeIdOf } from "../../pki/certificate.ts";
+import { type Certificate, ownSpiffeId } from "../../pki/certificate.ts";
 import { validateX509Svid } from "../../pki/validate.ts";
 import { pathOf, type TrustDomain, trustDomainOf } from "../../spiffe/id.ts";
 import type { X509Svid } from "../../spiffe/svid.ts";
@@ -32,21 +32,8 @@ const MAX_INT32 = 2 ** 31 - 1;
 /** The service's methods. The server's uptime counts from here. */
 export function debugMethods(deps: DebugServiceDeps): readonly NamedMethod[] {
   const startedAt = deps.clock.monotonic();
-  let kept: { readonly at: number; readonly info: Promise<GetInfoResponse> } | undefined;
-  return [
-    unaryMethod(DebugService.getInfo, async () => {
-      const now = deps.clock.monotonic();
-      if (kept === undefined || now - kept.at >= KEPT_MS) {
-        const fresh = { at: now, info: collect(deps, (now - startedAt) / 1000) };
-        kept = fresh;
-        // A failure is told to all who asked meanwhile, and to nobody later.
-        fresh.info.catch(() => {
-          if (kept === fresh) kept = undefined;
-        });
-      }
-      return await kept.info;
-    }),
-  ];
+  const info = kept(deps.clock, KEPT_MS, () => collect(deps, (deps.clock.monotonic() - startedAt) / 1000));
+  return [unaryMethod(DebugService.getInfo, info)];
 }
 
 /** The number of bundles is that of all, as SPIRE's server tells it, whatever the field is called. */
@@ -79,20 +66,10 @@ async function chainOf({ clock, datastore, svid, trustDomain }: DebugServiceDeps
 }
 
 function certificateToMessage(certificate: Certificate): GetInfoResponse_Cert {
+  const id = ownSpiffeId(certificate);
   return {
-    id: idOf(certificate),
+    id: id && { trustDomain: trustDomainOf(id), path: pathOf(id) },
     expiresAt: BigInt(Math.floor(certificate.notAfter / 1000)),
     subject: certificate.subject.text,
   };
-}
-
-/** An authority need not have an ID. */
-function idOf(certificate: Certificate): SPIFFEID | undefined {
-  try {
-    const id = spiffeIdOf(certificate);
-    return { trustDomain: trustDomainOf(id), path: pathOf(id) };
-  } catch (error) {
-    if (error instanceof AgentError) return undefined;
-    throw error;
-  }
 }

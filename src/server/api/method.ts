@@ -89,7 +89,8 @@ async function* reporting<T>(context: RpcContext, responses: AsyncIterable<T>): 
 
 function codecOf<Request, Response>(definition: Definition<Request, Response>): MethodCodec<Request, Response> {
   return {
-    request: { decode: (bytes) => definition.requestDeserialize(asBuffer(bytes)), encode: readOnly },
+    // Generated code reads from a reader as it does from bytes.
+    request: { decode: (reader) => definition.requestDeserialize(reader as unknown as Buffer) },
     response: {
       encode: (response) => ({ finish: () => definition.responseSerialize(response) }),
       decode: writeOnly,
@@ -99,10 +100,6 @@ function codecOf<Request, Response>(definition: Definition<Request, Response>): 
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function readOnly(): never {
-  throw new Error("a server sends no requests");
 }
 
 function writeOnly(): never {

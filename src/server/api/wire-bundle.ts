@@ -1,6 +1,6 @@
 /** Trust bundles between domain and messages, under masks. */
 import { createPublicKey } from "node:crypto";
-import type { Bundle, BundleMask, JWTKey, X509Certificate } from "../../gen/spire/api/types/bundle.ts";
+import type { Bundle, BundleMask, JWTKey, WITKey, X509Certificate } from "../../gen/spire/api/types/bundle.ts";
 import { publicError } from "../../lib/errors.ts";
 import { parseCertificate, splitCertificates } from "../../pki/certificate.ts";
 import type { KeyAuthority, TrustBundle, X509Authority } from "../../spiffe/bundle.ts";
@@ -30,7 +30,7 @@ export function bundleToMessage(bundle: TrustBundle, mask: BundleMask = FULL_BUN
   };
 }
 
-/** Reads a bundle of another trust domain. Taint is the server's to say and WIT keys have no use yet: both are dropped, as in SPIRE. */
+/** Reads a bundle of another trust domain. Taint is the server's to say: it is dropped, as in SPIRE. */
 export function bundleFromMessage(trustDomain: TrustDomain, message: Bundle): TrustBundle {
   return {
     trustDomain,
@@ -38,9 +38,11 @@ export function bundleFromMessage(trustDomain: TrustDomain, message: Bundle): Tr
       x509AuthoritiesFromMessage(message.x509Authorities),
     ),
     jwtAuthorities: parseInput("unable to parse JWT authority", () =>
-      jwtAuthoritiesFromMessage(message.jwtAuthorities),
+      keyAuthoritiesFromMessage(message.jwtAuthorities),
     ),
-    witAuthorities: [],
+    witAuthorities: parseInput("unable to parse WIT authority", () =>
+      keyAuthoritiesFromMessage(message.witAuthorities),
+    ),
     refreshHint: seconds("refresh_hint", message.refreshHint),
     sequence: message.sequenceNumber,
   };
@@ -53,11 +55,19 @@ export function x509AuthoritiesFromMessage(authorities: readonly X509Certificate
   );
 }
 
-/** Reads JWT authorities. Throws `INVALID_ARGUMENT`. */
-export function jwtAuthoritiesFromMessage(keys: readonly JWTKey[]): KeyAuthority[] {
+/**
+ * Reads JWT or WIT authorities. Throws `INVALID_ARGUMENT`, also for two keys under one ID: which of them is meant would be
+ * a guess.
+ */
+export function keyAuthoritiesFromMessage(keys: readonly (JWTKey | WITKey)[]): KeyAuthority[] {
+  const known = new Map<string, Uint8Array>();
   return keys.map(({ publicKey, keyId, expiresAt }) => {
     if (keyId === "") throw publicError("INVALID_ARGUMENT", "missing key ID");
     checkPublicKey(publicKey);
+    if (Buffer.compare(known.get(keyId) ?? publicKey, publicKey) !== 0) {
+      throw publicError("INVALID_ARGUMENT", `two keys with the ID ${JSON.stringify(keyId.slice(0, 100))}`);
+    }
+    known.set(keyId, publicKey);
     return {
       keyId,
       publicKey: new Uint8Array(publicKey),

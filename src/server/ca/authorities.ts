@@ -17,7 +17,7 @@ import { revokedBundle, taintedBundle } from "./bundle-marks.ts";
 import type { JournalEntry } from "./journal.ts";
 import type { JournalBook } from "./journal-book.ts";
 import type { KeyManager } from "./key-manager.ts";
-import { nextStep, otherSlot } from "./slots.ts";
+import { nextStep, otherSlot, refreshHint } from "./slots.ts";
 
 /** What the authorities need. */
 export interface AuthoritiesDeps {
@@ -136,7 +136,7 @@ export class Authorities<A extends Authority, E extends JournalEntry> implements
     const others = this.#entries.map((entry) => (entry.status === "prepared" ? old(entry) : entry));
     const entries = [...others, kind.entryOf(authority)];
     await book.write(kind.withEntries(book.journal, entries), async (tx) => {
-      await tx.bundles.append(kind.bundleOf(authority));
+      await tx.bundles.append({ ...kind.bundleOf(authority), refreshHint: refreshHint(authority) });
     });
     this.#next = authority;
     log.info(`${kind.name} prepared`, fields(authority));

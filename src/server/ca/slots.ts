@@ -15,6 +15,10 @@ export type Step = "prepare" | "activate" | "wait";
 const DAY = 24 * 60 * 60 * 1000;
 const LONGEST_PREPARED = 30 * DAY;
 const LONGEST_OVERLAP = 7 * DAY;
+/** What the standard suggests (Federation 4.1), in seconds. */
+const USUAL_HINT = 300;
+/** How often a peer that keeps to the hint looks before a published authority signs (Federation 4.1: three to five times). */
+const LOOKS_AHEAD = 5;
 
 /** The other slot. */
 export function otherSlot(slot: SlotId): SlotId {
@@ -29,6 +33,15 @@ export function prepareFrom(life: AuthorityLife): number {
 /** From when on the next authority signs: a sixth of the lifetime left, 7 days at most. */
 export function activateFrom(life: AuthorityLife): number {
   return life.notAfter - Math.min((life.notAfter - life.issuedAt) / 6, LONGEST_OVERLAP);
+}
+
+/**
+ * How often to look at a bundle whose authorities live as long as this one, in seconds: `spiffe_refresh_hint` (Trust
+ * Domain and Bundle 4.1.2).
+ */
+export function refreshHint(life: AuthorityLife): number {
+  const ahead = (activateFrom(life) - prepareFrom(life)) / 1000;
+  return Math.max(1, Math.min(USUAL_HINT, Math.floor(ahead / LOOKS_AHEAD)));
 }
 
 /** The step to take now. After each, ask again until it says `wait`. */

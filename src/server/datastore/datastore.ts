@@ -103,7 +103,7 @@ export interface BundleStore {
   list(page: PageRequest): Promise<Page<TrustBundle>>;
   /** Creates or replaces; returns what is stored, with the sequence grown if the content changed. */
   set(bundle: TrustBundle): Promise<TrustBundle>;
-  /** Adds authorities that are not there yet, creating the bundle if need be; returns what is stored. */
+  /** Adds authorities that are not there yet, creating the bundle if need be, and takes a refresh hint that is not 0; returns what is stored. */
   append(bundle: TrustBundle): Promise<TrustBundle>;
   /** Deletes; `restrict` throws `FAILED_PRECONDITION` when entries federate with it, `dissociate` drops it from them, `delete` deletes them. Returns false when there is none. */
   delete(trustDomain: TrustDomain, mode: "restrict" | "dissociate" | "delete"): Promise<boolean>;

@@ -46,7 +46,7 @@ export class Delta implements Conversation {
     this.#typeUrl = typeUrl;
     for (const name of resourceNamesUnsubscribe) this.#unsubscribe(name);
     for (const name of resourceNamesSubscribe) this.#subscribe(name);
-    checkNames(this.#subscribed);
+    checkNames(this.#held());
     if (!this.#begun) this.#begin(request);
     return errorDetail === undefined ? undefined : { names: [...this.#subscribed], detail: errorDetail };
   }
@@ -91,6 +91,12 @@ export class Delta implements Conversation {
       if (this.#everything) this.#versions.set(name, UNKNOWN);
       else this.#versions.delete(name);
     }
+  }
+
+  /** Names of the client's own choice: of some that it has left it is yet to be told, however slowly it reads. */
+  #held(): Set<string> {
+    const untold = [...this.#versions].flatMap(([name, version]) => (version === UNKNOWN ? [name] : []));
+    return new Set([...this.#subscribed, ...untold]);
   }
 
   /** The first request says what the client has from streams before, and without a name asks for everything. */

@@ -1,7 +1,9 @@
 /** What every request of Envoy's is checked for before it is looked at. */
 import { DeltaDiscoveryRequest, DiscoveryRequest } from "../../gen/envoy/service/discovery/v3/discovery.ts";
 import { publicError } from "../../lib/errors.ts";
-import { decodeRequest } from "../../lib/rpc/typed.ts";
+import { SkippingReader } from "../../lib/rpc/skipping-reader.ts";
+import { decodeRequest, type RequestCodec } from "../../lib/rpc/typed.ts";
+import { checkFields, DELTA_DISCOVERY, DISCOVERY } from "./field-count.ts";
 
 /** The one type of resources that there is here. */
 export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
@@ -17,9 +19,25 @@ const MAX_NAMES = 1000;
 const MAX_NAME = 2048;
 const MAX_ALL_NAMES = 64 * 1024;
 
+/** Envoy says much of itself, of which little matters here. */
+function some<T>(codec: RequestCodec<T>): RequestCodec<T> {
+  return {
+    decode(whole) {
+      const reader = new SkippingReader(whole.all());
+      const request = codec.decode(reader);
+      reader.checkEnd();
+      return request;
+    },
+  };
+}
+
+const SOME_DISCOVERY = some(DiscoveryRequest);
+const SOME_DELTA_DISCOVERY = some(DeltaDiscoveryRequest);
+
 /** Throws `INVALID_ARGUMENT`. */
 export function decodeDiscovery(bytes: Uint8Array): DiscoveryRequest {
-  const request = decodeRequest(DiscoveryRequest, bytes);
+  checkFields(bytes, DISCOVERY);
+  const request = decodeRequest(SOME_DISCOVERY, bytes);
   checkType(request.typeUrl);
   checkNames(request.resourceNames);
   return request;
@@ -27,7 +45,8 @@ export function decodeDiscovery(bytes: Uint8Array): DiscoveryRequest {
 
 /** Throws `INVALID_ARGUMENT`. */
 export function decodeDeltaDiscovery(bytes: Uint8Array): DeltaDiscoveryRequest {
-  const request = decodeRequest(DeltaDiscoveryRequest, bytes);
+  checkFields(bytes, DELTA_DISCOVERY);
+  const request = decodeRequest(SOME_DELTA_DISCOVERY, bytes);
   checkType(request.typeUrl);
   checkNames(request.resourceNamesSubscribe);
   checkNames(Object.keys(request.initialResourceVersions));

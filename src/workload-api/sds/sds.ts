@@ -16,8 +16,9 @@ export type { SdsOptions } from "./conversation.ts";
 /** Full name of the service. */
 export const SDS_SERVICE = "envoy.service.secret.v3.SecretDiscoveryService";
 
-/** Bytes of a nonce. */
+/** Bytes of a nonce, and nonces that are drawn at once: to ask the system for each takes longer than the rest of an answer. */
 const NONCE_BYTES = 4;
+const NONCES_AT_ONCE = 256;
 
 /** What the service needs. */
 export interface SdsDeps extends SecretStreamDeps {
@@ -29,13 +30,23 @@ export function sdsMethods(deps: SdsDeps, options: SdsOptions): [name: string, m
   const conversations: ConversationDeps = {
     options,
     encoder: new SecretEncoder(options),
-    nonce: () => Buffer.from(deps.random.bytes(NONCE_BYTES)).toString("hex"),
+    nonce: nonces(deps.random),
   };
   return [
     ["StreamSecrets", streaming(deps, () => new StateOfTheWorld(conversations))],
     ["DeltaSecrets", streaming(deps, () => new Delta(conversations))],
     ["FetchSecrets", { kind: "single", maxRequest: MAX_REQUEST, run: fetching(deps, conversations) }],
   ];
+}
+
+function nonces(random: Random): () => string {
+  let drawn = Buffer.alloc(0);
+  return () => {
+    if (drawn.length === 0) drawn = Buffer.from(random.bytes(NONCES_AT_ONCE * NONCE_BYTES));
+    const nonce = drawn.toString("hex", 0, NONCE_BYTES);
+    drawn = drawn.subarray(NONCE_BYTES);
+    return nonce;
+  };
 }
 
 /** The caller is attested while its first request is on the way. */

@@ -6,9 +6,9 @@ import { Reply } from "../../lib/rpc/transport.ts";
 import type { FairTurns } from "../fair-turns.ts";
 import { Follower, type StreamHost } from "../follower.ts";
 import type { WorkloadCall } from "../guard.ts";
+import { Pace } from "../pace.ts";
 import type { WorkloadUpdate } from "../ports.ts";
 import type { Complaint, Conversation, ConversationDeps } from "./conversation.ts";
-import { Pace } from "./pace.ts";
 import { answerOnce } from "./state-of-the-world.ts";
 
 /** What streams of secrets need besides what all streams share. */

@@ -3,7 +3,7 @@ import type { TrustBundle } from "../../spiffe/bundle.ts";
 import { type TrustDomain, trustDomainId } from "../../spiffe/id.ts";
 import type { X509Svid } from "../../spiffe/svid.ts";
 import type { WorkloadUpdate } from "../ports.ts";
-import { hasIdentity } from "../x509-encoder.ts";
+import { hasIdentity } from "../served.ts";
 
 /** Names that stand for what a caller need not know the SPIFFE ID of. */
 export interface SdsNames {

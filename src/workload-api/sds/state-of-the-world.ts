@@ -6,6 +6,9 @@ import type { Complaint, Conversation, ConversationDeps } from "./conversation.t
 import { decodeDiscovery } from "./requests.ts";
 import { type Validator, validatorFor } from "./validator.ts";
 
+/** Characters of the names that are told to be refused: they go to the log as well. */
+const MAX_LIST = 900;
+
 /** One stream. Versions count the updates that changed what was asked for; a nonce stands for one answer. */
 export class StateOfTheWorld implements Conversation {
   readonly #deps: ConversationDeps;
@@ -89,6 +92,7 @@ function sameSet(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
 
 function refuseUnknown(unknown: readonly string[]): void {
   if (unknown.length === 0) return;
-  const list = unknown.map((name) => JSON.stringify(name)).join(" ");
+  const all = unknown.map((name) => JSON.stringify(name)).join(" ");
+  const list = all.length > MAX_LIST ? `${all.slice(0, MAX_LIST)}…` : all;
   throw publicError("INVALID_ARGUMENT", `workload is not authorized for the requested identities [${list}]`);
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { open, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,6 +34,20 @@ describe("status", () => {
 
   test("a process's name cannot play a line, since the kernel escapes the break", () => {
     expect(parseStatus(lines("x\\nUid:\t0\t0\t0\t0"))).toMatchObject({ uid: 2 });
+  });
+
+  test.each(["\rUid:\t0\t0\t", "\rGid:\t0\t0\t", "\rGroups:\t0 1"])(
+    "nor can it with %j, which the kernel leaves as it is",
+    (name) => {
+      expect(parseStatus(lines(name))).toEqual({ uid: 2, gid: 6, supplementaryGids: [27, 100] });
+    },
+  );
+
+  test("of a process that gives itself such a name, the kernel's numbers are taken", () => {
+    const script = `printf '\\rUid:\\t7\\t7\\t' > /proc/$$/comm; cat /proc/$$/status`;
+    const status = execFileSync("sh", ["-c", `${script}; :`]);
+    expect(status.toString("latin1")).toMatch(/^Name:\t\rUid:\t7\t7\t\n/);
+    expect(parseStatus(status)).toMatchObject({ uid: process.geteuid?.(), gid: process.getegid?.() });
   });
 
   test.each(["Uid", "Gid", "Groups"])("without %s it is MALFORMED", (line) => {

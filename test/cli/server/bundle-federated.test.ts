@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -20,7 +21,7 @@ async function start() {
   return { server, pem, spiffe, say };
 }
 
-test("a bundle is set from standard input or a file, in either format, and listed", async () => {
+test("a bundle is set from standard input or a file, in either format, and listed (FED-05)", async () => {
   const { say, pem, spiffe } = await start();
   expect(await say("list")).toEqual({ status: 0, stdout: "", stderr: "" });
   expect(await say("count")).toEqual({ status: 0, stdout: "1 bundle\n", stderr: "" });
@@ -38,6 +39,17 @@ test("a bundle is set from standard input or a file, in either format, and liste
   const json = JSON.parse((await say("list -output json")).stdout) as { bundles: { trust_domain: string }[] };
   expect(json).toMatchObject({ bundles: [{ trust_domain: "other.org" }, { trust_domain: "third.org" }] });
   expect(json).toHaveProperty("next_page_token", "");
+});
+
+test("keys for WIT-SVIDs are kept beside those for JWT-SVIDs (WIT-22)", async () => {
+  const { say } = await start();
+  const keys = ["jwt-svid", "wit-svid"].map((use) => {
+    const { kty, ...members } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
+    return { use, kty, kid: use, ...members };
+  });
+  expect(await say("set -id other.org -format spiffe", JSON.stringify({ keys }))).toMatchObject({ status: 0 });
+  const listed = JSON.parse((await say("list -id other.org -format spiffe")).stdout) as { keys: object[] };
+  expect(listed.keys).toEqual(keys);
 });
 
 test("more bundles than fit in a page are all listed", async () => {

@@ -21,6 +21,7 @@ function target(name: string, read: (input: Uint8Array) => unknown): FuzzTarget 
   return {
     name,
     about: "wrong on purpose",
+    covers: [],
     maxBytes: 64,
     seeds: () => [Uint8Array.of(0, 4, 1, 2, 3, 4)],
     mutate: mutateBytes,

@@ -16,6 +16,7 @@ import {
 import { pemBlocks, pemEncode } from "../../../src/pki/pem.ts";
 import { CHALLENGES, PAYLOADS, PEMS, QUOTE_RESPONSES, SECRETS } from "../seeds/messages.ts";
 import { KEYS } from "../seeds/proofs.ts";
+import { TPM } from "./covers.ts";
 import { checkPlain, equal } from "./plain.ts";
 import { judged, same } from "./refusal.ts";
 
@@ -35,6 +36,7 @@ export const quoteResponse = message("quote-response", "JSON: parseQuote", QUOTE
 export const pem: FuzzTarget = {
   name: "pem",
   about: "PEM: pemBlocks, pemEncode",
+  covers: TPM,
   maxBytes: 16_384,
   seeds: () => [
     ...PEMS,
@@ -69,6 +71,7 @@ function message<T>(
   return {
     name,
     about,
+    covers: TPM,
     maxBytes: MAX_BYTES,
     mutate: mutateJson,
     seeds: () => seeds,

@@ -9,6 +9,7 @@ import { type QuoteProof, verifyQuote } from "../../../src/attestors/tpm/verify/
 import { AK_PROOFS, KEYS, QUOTES, type SentPcr } from "../seeds/proofs.ts";
 import { hash, join, nameOfArea, signature as signed, sized } from "../seeds/structures.ts";
 import { checkAk, checkQuote } from "./believed.ts";
+import { TPM } from "./covers.ts";
 import { outcome, same } from "./refusal.ts";
 
 /** Sign after the change. */
@@ -24,6 +25,7 @@ const BANKS = ["sha1", "sha256", "sha384"] as const;
 export const ak: FuzzTarget = {
   name: "verify-ak",
   about: "proofs of an attestation key, signed: verifyAk",
+  covers: TPM,
   maxBytes: 20_000,
   seeds: () =>
     AK_PROOFS.flatMap((proof, at) =>
@@ -61,6 +63,7 @@ export const ak: FuzzTarget = {
 export const quote: FuzzTarget = {
   name: "verify-quote",
   about: "quotes with the values that they are over, signed: verifyQuote",
+  covers: TPM,
   maxBytes: 20_000,
   seeds: () =>
     QUOTES.flatMap(({ quoted, signature, pcrs }, at) =>

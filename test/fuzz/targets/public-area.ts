@@ -13,12 +13,14 @@ import { readSpki } from "../../../src/pki/spki.ts";
 import { GENUINE } from "../seeds/genuine.ts";
 import { KEYS } from "../seeds/proofs.ts";
 import { ALG, join, nameOfArea, publicArea, sized, u16, u32 } from "../seeds/structures.ts";
+import { TPM } from "./covers.ts";
 import { judged, outcome, same } from "./refusal.ts";
 
 /** TPMT_PUBLIC. */
 export const area: FuzzTarget = {
   name: "public-area",
   about: "TPMT_PUBLIC: parsePublicArea, headOf, parametersOf, nameOf, spkiOf",
+  covers: TPM,
   maxBytes: 5_000,
   seeds: () => [
     ...KEYS.map((key) => publicArea(key)),

@@ -30,3 +30,24 @@ export function judged<T>(read: () => T, judge: (value: T) => void): Verdict {
 export function same(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
+
+/** One of so many inputs, always the same: for what would take too long with all of them. */
+export function chosen(input: Uint8Array, of: number): boolean {
+  let sum = 0;
+  for (const byte of input) sum = (Math.imul(sum, 31) + byte) | 0;
+  return (sum >>> 8) % of === 0;
+}
+
+/** As `outcome`, of a reader that takes its time. */
+export async function outcomeLater<T>(read: () => Promise<T>, ...codes: readonly ErrorCode[]): Promise<Outcome<T>> {
+  try {
+    return { verdict: "accepted", value: await read() };
+  } catch (error) {
+    return outcome(
+      () => {
+        throw error;
+      },
+      ...codes,
+    );
+  }
+}

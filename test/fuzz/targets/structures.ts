@@ -15,6 +15,7 @@ import { parseSignature } from "../../../src/attestors/tpm/structures/signature.
 import { GENUINE } from "../seeds/genuine.ts";
 import { AK_PROOFS, QUOTES } from "../seeds/proofs.ts";
 import { ALG, creationData, credential, join, selection, sized, u16 } from "../seeds/structures.ts";
+import { TPM } from "./covers.ts";
 import { judged, same } from "./refusal.ts";
 
 const SELECTIONS = [
@@ -28,6 +29,7 @@ const SELECTIONS = [
 export const attest: FuzzTarget = {
   name: "attest",
   about: "TPMS_ATTEST: parseAttest",
+  covers: TPM,
   maxBytes: 5_000,
   seeds: () => [
     ...AK_PROOFS.map((proof) => proof.attest),
@@ -68,6 +70,7 @@ export const attest: FuzzTarget = {
 export const signature: FuzzTarget = {
   name: "signature",
   about: "TPMT_SIGNATURE: parseSignature",
+  covers: TPM,
   maxBytes: 5_000,
   seeds: () => [
     ...AK_PROOFS.map((proof) => proof.signature),
@@ -89,6 +92,7 @@ export const signature: FuzzTarget = {
 export const idObject: FuzzTarget = {
   name: "id-object",
   about: "TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET: checkCredential",
+  covers: TPM,
   maxBytes: 5_000,
   seeds: () =>
     [credential(32, 256), credential(32, 68), credential(48, 100)].map((one) =>
@@ -119,6 +123,7 @@ export const idObject: FuzzTarget = {
 export const pcrSelection: FuzzTarget = {
   name: "selection",
   about: "TPML_PCR_SELECTION: parseSelection, encodeSelection",
+  covers: TPM,
   maxBytes: 5_000,
   seeds: () => SELECTIONS,
   mutate: mutateBytes,
@@ -133,6 +138,7 @@ export const pcrSelection: FuzzTarget = {
 export const creation: FuzzTarget = {
   name: "creation-data",
   about: "TPMS_CREATION_DATA: checkCreationData",
+  covers: TPM,
   maxBytes: 5_000,
   seeds: () => [
     creationData(),

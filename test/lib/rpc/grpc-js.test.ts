@@ -23,6 +23,12 @@ const echo = single((call, request) => {
   call.end();
 });
 
+const ended = (call: Call<TestPeer>) => {
+  call.send(reply("last"));
+  call.end();
+  return { message() {}, end() {} };
+};
+
 /** A call of which nothing is sent yet but its headers. */
 function request(
   session: http2.ClientHttp2Session,
@@ -343,6 +349,28 @@ describe("before a request is read", () => {
   });
 });
 
+test("a peer that has its answer and goes on talking is hung up on: a stream that nobody counts would stay", async () => {
+  await using harness = await startHarness({ "/t.T/Echo": echo, "/t.T/Bidi": { kind: "bidi", open: ended } });
+  const session = http2.connect("http://localhost", { createConnection: () => net.connect(harness.path) });
+  for (const [path, bytes, code] of [
+    ["/t.T/Echo", Buffer.alloc(10), Status.UNIMPLEMENTED],
+    ["/t.T/Echo", Buffer.from([0, 255, 0, 0, 0]), Status.RESOURCE_EXHAUSTED],
+    ["/t.T/Bidi", Buffer.alloc(5), Status.OK],
+    ["/t.T/None", Buffer.alloc(5), Status.UNIMPLEMENTED],
+  ] as const) {
+    const stream = request(session, path);
+    let status: unknown;
+    const keep = (headers: http2.IncomingHttpHeaders): void => {
+      status = headers["grpc-status"] ?? status;
+    };
+    stream.on("response", keep).on("trailers", keep);
+    stream.write(bytes);
+    await once(stream, "close");
+    expect([Number(status), stream.rstCode]).toEqual([code, http2.constants.NGHTTP2_NO_ERROR]);
+  }
+  session.destroy();
+});
+
 test("a call is closed once its answer was taken, or its peer has gone", async () => {
   const ended: string[] = [];
   const closed: string[] = [];
@@ -445,6 +473,37 @@ describe("bounds", () => {
     expect([await code("/t.T/Large", 5000), await code("/t.T/Large", 5001)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
     expect([await code("/t.T/Small", 10), await code("/t.T/Small", 11)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
     expect([await code("/t.T/Echo", 1000), await code("/t.T/Echo", 1001)]).toEqual([0, Status.RESOURCE_EXHAUSTED]);
+  });
+
+  test("a frame of more messages than any client sends at once is RESOURCE_EXHAUSTED, and not held", async () => {
+    const heard: number[] = [];
+    await using harness = await startHarness({
+      "/t.T/Bidi": {
+        kind: "bidi",
+        open: (call) => {
+          const index = heard.push(0) - 1;
+          return { message: () => void heard[index]!++, end: () => call.end() };
+        },
+      },
+      "/t.T/Echo": echo,
+    });
+    const session = http2.connect("http://localhost", { createConnection: () => net.connect(harness.path) });
+    const code = async (method: string, messages: number): Promise<unknown> => {
+      const stream = request(session, method);
+      const ended = new Promise((resolve) => {
+        const seen = (headers: http2.IncomingHttpHeaders): void => {
+          if (headers["grpc-status"] !== undefined) resolve(headers["grpc-status"]);
+        };
+        stream.on("response", seen).on("trailers", seen);
+      });
+      stream.end(Buffer.alloc(5 * messages));
+      return await ended;
+    };
+    expect(await code("/t.T/Bidi", 256)).toBe("0");
+    expect(await code("/t.T/Bidi", 257)).toBe(String(Status.RESOURCE_EXHAUSTED));
+    expect(heard).toEqual([256, 0]);
+    expect(await code("/t.T/Echo", 257)).toBe(String(Status.RESOURCE_EXHAUSTED));
+    session.destroy();
   });
 
   test("a compressed request is UNIMPLEMENTED, and every answer says what is understood", async () => {

@@ -1,18 +1,20 @@
 import { type Client, type ClientDuplexStream, Metadata, status as Status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { AgentError, publicError } from "../../../src/lib/errors.ts";
-import { bidi, type MethodCodec, serverStream, unary } from "../../../src/lib/rpc/typed.ts";
+import { bidi, type MethodCodec, type RequestReader, serverStream, unary } from "../../../src/lib/rpc/typed.ts";
 import { call, collect, openStream, startHarness, statusOf, type TestPeer, until } from "./harness.ts";
 
 /** Text, except that a leading zero byte is malformed. */
 const text = {
   encode: (message: string) => ({ finish: () => Buffer.from(message) }),
-  decode(bytes: Uint8Array): string {
+  decode(reader: RequestReader): string {
+    const bytes = reader.all();
     if (bytes[0] === 0) throw new RangeError("premature end");
     return Buffer.from(bytes).toString();
   },
 };
-const codec: MethodCodec<string, string> = { request: text, response: text };
+const response = { ...text, decode: (bytes: Uint8Array): string => Buffer.from(bytes).toString() };
+const codec: MethodCodec<string, string> = { request: text, response };
 const identity = (bytes: Buffer): Buffer => bytes;
 
 function duplex(client: Client, method: string): ClientDuplexStream<Buffer, Buffer> {
@@ -58,7 +60,7 @@ describe("unary", () => {
         {
           request: text,
           response: {
-            ...text,
+            ...response,
             encode: () => {
               throw new TypeError("incomplete");
             },
@@ -211,9 +213,10 @@ describe("bidi", () => {
       ...codec,
       request: {
         ...text,
-        decode(bytes: Uint8Array): string {
-          decoded.push(Buffer.from(bytes).toString());
-          return text.decode(bytes);
+        decode(reader: RequestReader): string {
+          const message = text.decode(reader);
+          decoded.push(message);
+          return message;
         },
       },
     };

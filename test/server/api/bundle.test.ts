@@ -25,13 +25,14 @@ async function set(server: TestServer, bundle: Bundle) {
 }
 
 describe("the trust domain's bundle", () => {
-  test("is anybody's to read", async () => {
+  test("is anybody's to read, with sequence and refresh hint (BDL-04, BDL-06)", async () => {
     const server = await startServer();
     const stored = await server.store.bundles.get(TD);
     for (const client of [server.admin, await server.connect(), (await newAgent(server)).client]) {
       const bundle = await call(client, BundleService.getBundle, WHOLE);
       expect(bundle.trustDomain).toBe("example.org");
       expect(bundle.sequenceNumber).toBe(stored?.sequence);
+      expect(bundle.refreshHint).toBe(300n);
       expect(bundle.x509Authorities.map(({ asn1 }) => Buffer.from(asn1))).toEqual(
         stored?.x509Authorities.map(({ certificate }) => Buffer.from(certificate)),
       );
@@ -79,7 +80,28 @@ describe("the trust domain's bundle", () => {
     const key = { publicKey: Buffer.from("?"), keyId: "k", expiresAt: 0n, tainted: false };
     expect(await refused({ jwtAuthorities: [key] })).toContain("failed to convert JWT authority: malformed public key");
     expect(await refused({ jwtAuthorities: [{ ...key, publicKey, keyId: "" }] })).toContain("missing key ID");
+    const twin = { ...key, publicKey: spkiOf(await generateKey("ec-p256")) };
+    // Readers would have to guess which of the two is meant (JWT-14).
+    expect(await refused({ jwtAuthorities: [{ ...key, publicKey }, twin] })).toContain('two keys with the ID "k"');
+    const same = { ...empty, jwtAuthorities: [1, 2].map(() => ({ ...key, publicKey })) };
+    expect((await call(server.admin, BundleService.appendBundle, same)).jwtAuthorities).toHaveLength(2);
+    expect((await set(server, await foreign({ jwtAuthorities: [{ ...key, publicKey }, twin] })))?.status).toEqual({
+      code: GrpcCode.INVALID_ARGUMENT,
+      message: 'failed to convert bundle: unable to parse JWT authority: two keys with the ID "k"',
+    });
   });
+});
+
+test("a JWT key under the ID of a WIT key is not taken into the bundle (WIT-22)", async () => {
+  const server = await startServer({ ca: { witKeyType: "ec-p256" } });
+  const keyId = server.ca.wit?.active.value?.authorityId ?? "";
+  const publicKey = spkiOf(await generateKey("ec-p256"));
+  const jwtAuthorities = [{ publicKey, keyId, expiresAt: 0n, tainted: false }];
+  const request = { x509Authorities: [], jwtAuthorities, witAuthorities: [], ...WHOLE };
+  const refused = await failure(call(server.admin, BundleService.appendBundle, request));
+  expect(refused.code).toBe(GrpcCode.INVALID_ARGUMENT);
+  expect(refused.details).toBe(`failed to append bundle: key ID ${JSON.stringify(keyId)} is that of a WIT authority`);
+  expect((await server.store.bundles.get(TD))?.jwtAuthorities).toHaveLength(1);
 });
 
 describe("bundles of other trust domains", () => {
@@ -146,7 +168,7 @@ describe("bundles of other trust domains", () => {
     expect((await status({ trustDomain: "" }))?.code).toBe(GrpcCode.INVALID_ARGUMENT);
   });
 
-  test("go as the operator says, with the entries that need them", async () => {
+  test("go as the operator says, with the entries that need them (FED-26)", async () => {
     const server = await startServer();
     const other = parseTrustDomain("other.org");
     const remove = async (name: string, mode: number) => {

@@ -188,6 +188,7 @@ describe("an entry", () => {
       { federatesWith: ["example.org"] },
       "cannot federate with its own trust domain",
     ],
+    // API-34
     ["a long hint", { hint: "x".repeat(1025) }, "hint is too long, max length is 1024 characters"],
     [
       "a stored SVID of two attestors",

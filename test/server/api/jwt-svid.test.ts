@@ -1,6 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
 import { describe, expect, test } from "vitest";
+import { AgentService } from "../../../src/gen/spire/api/server/agent/v1/agent.ts";
 import { SVIDService } from "../../../src/gen/spire/api/server/svid/v1/svid.ts";
 import type { JWTSVID } from "../../../src/gen/spire/api/types/jwtsvid.ts";
 import { GrpcCode } from "../../../src/lib/grpc-status.ts";
@@ -68,6 +69,33 @@ describe("an agent", () => {
       expect(await failure(fetch(entryId, ...audience))).toMatchObject({ code, details });
     }
     expect(decodeJwt((await fetch("a", ...Array<string>(64).fill(LONG)))?.token ?? "").aud).toHaveLength(64);
+  });
+
+  test("is refused an entry from the moment that it is gone, or that its time is over", async () => {
+    const { server, agentId: parentId, fetch } = await setup();
+    const expiresAt = Math.floor(server.clock.now() / 1000) + 60;
+    await server.store.entries.create(entry("short", { parentId, expiresAt }));
+    for (let i = 0; i < 20; i++) {
+      await server.store.entries.create(entry("gone", { parentId }));
+      expect(await fetch("gone", "aud")).toBeDefined();
+      await server.store.entries.delete("gone");
+      expect(await failure(fetch("gone", "aud"))).toMatchObject({ code: GrpcCode.NOT_FOUND });
+    }
+    expect(await fetch("short", "aud")).toBeDefined();
+    await server.clock.advance(60_000);
+    expect(await failure(fetch("short", "aud"))).toMatchObject({ code: GrpcCode.NOT_FOUND });
+  });
+
+  test("that is banned or evicted gets none", async () => {
+    const { server, agentId, fetch } = await setup();
+    await call(server.admin, AgentService.banAgent, {
+      id: { trustDomain: TD, path: agentId.slice(`spiffe://${TD}`.length) },
+    });
+    expect(await failure(fetch("a", "aud"))).toMatchObject({ code: GrpcCode.PERMISSION_DENIED });
+    const other = await setup();
+    const path = other.agentId.slice(`spiffe://${TD}`.length);
+    await call(other.server.admin, AgentService.deleteAgent, { id: { trustDomain: TD, path } });
+    expect(await failure(other.fetch("a", "aud"))).toMatchObject({ code: GrpcCode.PERMISSION_DENIED });
   });
 
   test("waits for its turn where signing is limited", async () => {

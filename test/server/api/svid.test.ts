@@ -8,6 +8,7 @@ import { createCsr } from "../../../src/pki/csr.ts";
 import { generateKey, spkiOf } from "../../../src/pki/keys.ts";
 import { validateX509Svid } from "../../../src/pki/validate.ts";
 import { entry, id, TD } from "../../fakes/entries.ts";
+import { ecKey, ext, extensionRequest, makeCsr } from "../../pki/make.ts";
 import { call, failure, mintSvid, newAgent, startServer, type TestServer } from "../harness.ts";
 
 type CsrOptions = Omit<Parameters<typeof createCsr>[0], "privateKey">;
@@ -129,7 +130,7 @@ describe("minting", () => {
     return (await call(server.admin, SVIDService.mintX509Svid, { csr, ttl })).svid;
   }
 
-  test("honours what the request says", async () => {
+  test("honours what the request says (X509-01, X509-03)", async () => {
     const server = await startServer();
     const subject = { country: ["SE"], organization: ["ACME"], commonName: "me" };
     const { csr, spki } = await csrOf({ spiffeId: id("/minted"), dnsNames: ["a.org", "*.b.org"], subject });
@@ -150,9 +151,12 @@ describe("minting", () => {
       [Buffer.from("?"), 0, "malformed CSR: "],
       [forged(good), 0, "failed to verify CSR signature: "],
       [(await csrOf()).csr, 0, "CSR URI SAN is required"],
+      // X509-01
+      [makeCsr(ecKey(), [extensionRequest(ext.uri(id("/minted"), id("/other")))]), 0, "only one URI SAN is expected"],
       [(await csrOf({ spiffeId: id("/spire/server") })).csr, 0, "CSR URI SAN is invalid: "],
       [(await csrOf({ spiffeId: id("/spire/agent/a/b") })).csr, 0, "CSR URI SAN is invalid: "],
       [(await csrOf({ spiffeId: "spiffe://other.org/x" as never })).csr, 0, "CSR URI SAN is invalid: "],
+      // X509-04
       [(await csrOf({ spiffeId: id("") })).csr, 0, "CSR URI SAN is invalid: "],
       [(await csrOf({ spiffeId: id("/m"), dnsNames: ["a b"] })).csr, 0, "CSR DNS name is invalid: "],
       [(await csrOf({ spiffeId: id("/m"), dnsNames: ["a.b", "*.b"] })).csr, 0, "CSR DNS name contains a wildcard"],

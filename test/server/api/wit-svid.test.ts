@@ -45,7 +45,7 @@ describe("a batch", () => {
     });
   });
 
-  test("has an outcome per item", async () => {
+  test("has an outcome per item (WIT-04, WIT-09)", async () => {
     const { batch } = await setup();
     const ed25519 = generateKeyPairSync("ed25519").publicKey.export({ format: "der", type: "spki" });
     const results = await batch(

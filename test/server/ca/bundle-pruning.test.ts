@@ -31,7 +31,7 @@ function withX509(...x509Authorities: X509Authority[]): TrustBundle {
 }
 
 describe("pruning", () => {
-  test("takes out what expired more than a day ago, and nothing else", async () => {
+  test("takes out what expired more than a day ago, and nothing else (FED-02)", async () => {
     const [early, late] = [await authority(END), await authority(END + HOUR)];
     const both = withX509(early, late);
     expect(prunedBundle(both, END + 24 * HOUR)).toBe(both);

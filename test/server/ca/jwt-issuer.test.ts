@@ -45,7 +45,7 @@ describe("a JWT-SVID", () => {
     expect(await claims(token)).toMatchObject({ sub: id("/a") });
   });
 
-  test("has sub, aud, iat and exp, and nothing that nobody asked for (JWT-07, JWT-08, JWT-11)", async () => {
+  test("has sub, aud, iat and exp, and nothing that nobody asked for (ID-19, JWT-07, JWT-08, JWT-11)", async () => {
     const { issue, claims, seconds } = await issuing();
     const issued = await issue({ audience: ["aud", "b"] });
     const life = { iat: seconds(), exp: seconds() + 300 };
@@ -68,7 +68,7 @@ describe("a JWT-SVID", () => {
     });
   });
 
-  test("names the issuer where there is one, and an ID of its own where it is asked for", async () => {
+  test("names the issuer where there is one, and an ID of its own where it is asked for (JWT-16, JWT-17)", async () => {
     const { issue, claims } = await issuing({ issuer: "https://issuer.example.org" });
     const jtis = new Set<string | undefined>();
     for (let count = 0; count < 10; count++) {

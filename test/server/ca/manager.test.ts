@@ -49,7 +49,7 @@ async function hours(clock: FakeClock, count: number): Promise<void> {
 }
 
 describe("the first run", () => {
-  test("makes, publishes and activates an authority before anything else", async () => {
+  test("makes, publishes and activates an authority before anything else (ID-17, ID-18, FED-01)", async () => {
     const { ca, deps } = await readyCa();
     const active = ca.x509.active.value;
     expect(active).toMatchObject({ slot: "A", issuedAt: deps.clock.now(), notAfter: deps.clock.now() + 24 * HOUR });
@@ -90,7 +90,7 @@ describe("the first run", () => {
 });
 
 describe("a life of three days", { timeout: 60_000 }, () => {
-  test("prepares at half life, activates at a sixth, and the bundle forgets a day after the end", async () => {
+  test("prepares at half life, activates at a sixth, and the bundle forgets a day after the end (FED-01, FED-02)", async () => {
     const { ca, deps } = await readyCa();
     const { clock } = deps;
     await running(ca, clock);
@@ -122,7 +122,16 @@ describe("a life of three days", { timeout: 60_000 }, () => {
     expect(await published(deps)).toContain(ca.x509.active.value!.authorityId);
   });
 
-  test("the sequence of the bundle grows with each change only", async () => {
+  test("the bundle says how often to look at it, also one of before it was said (BDL-06, BDL-07)", async () => {
+    const { ca, deps } = await readyCa();
+    const hint = async (): Promise<number | undefined> => (await deps.store.bundles.get(TD))?.refreshHint;
+    expect(await hint()).toBe(300);
+    await deps.store.bundles.set({ ...(await deps.store.bundles.get(TD))!, refreshHint: 0 });
+    await ca.x509.prepare();
+    expect(await hint()).toBe(300);
+  });
+
+  test("the sequence of the bundle grows with each change only (BDL-04, BDL-05)", async () => {
     const { ca, deps } = await readyCa();
     await running(ca, deps.clock);
     const sequence = async (): Promise<bigint | undefined> => (await deps.store.bundles.get(TD))?.sequence;
@@ -230,7 +239,7 @@ describe("a restart", () => {
     expect((await restart({ keys })).x509.active.value?.authorityId).not.toBe(before);
   });
 
-  test("of another trust domain is refused, and loses nothing", async () => {
+  test("of another trust domain is refused, and loses nothing (BDL-18)", async () => {
     const { deps, restart } = await onDisk();
     const before = await published(deps);
     const other = { ...deps.profile, trustDomain: parseTrustDomain("other.org") };

@@ -47,7 +47,7 @@ describe.each<Kind>(["jwt", "wit"])("keys of kind %s", { timeout: 60_000 }, (kin
     expect(ca.health()).toEqual({ ok: true, detail: "" });
   });
 
-  test("are prepared at half life, take over at a sixth, and leave the bundle a day after their end", async () => {
+  test("are prepared at half life, take over at a sixth, and leave the bundle a day after their end (FED-01, FED-02)", async () => {
     const { ca, keys, deps, ...now } = await ready(kind);
     const controller = new AbortController();
     const done = ca.run(controller.signal);

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type AuthorityLife, activateFrom, nextStep, prepareFrom, type Step } from "../../../src/server/ca/slots.ts";
+import {
+  type AuthorityLife,
+  activateFrom,
+  nextStep,
+  prepareFrom,
+  refreshHint,
+  type Step,
+} from "../../../src/server/ca/slots.ts";
 
 const HOUR = 60 * 60 * 1000;
 const DAY = 24 * HOUR;
@@ -22,6 +29,21 @@ describe("thresholds", () => {
     expect(authority.notAfter - prepareFrom(authority)).toBe(preparedWith);
     expect(authority.notAfter - activateFrom(authority)).toBe(activatedWith);
   });
+});
+
+describe("the refresh hint", () => {
+  test.each([
+    ["a week", 168 * HOUR, 300],
+    ["a year", 365 * DAY, 300],
+    ["75 minutes", 75 * 60_000, 300],
+    ["15 minutes", 15 * 60_000, 60],
+    ["a second", 1_000, 1],
+  ])(
+    "of an authority of %s lets peers look five times before the next one signs (BDL-07, FED-01)",
+    (_name, ttl, hint) => {
+      expect(refreshHint({ issuedAt: 5 * DAY, notAfter: 5 * DAY + ttl })).toBe(hint);
+    },
+  );
 });
 
 describe("the next step", () => {

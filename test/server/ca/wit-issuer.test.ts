@@ -26,7 +26,7 @@ async function issuing(change: Partial<WitSvidIssuerDeps> = {}) {
 }
 
 describe("a WIT-SVID", () => {
-  test("has the header that the standard allows (WIT-02 to WIT-05)", async () => {
+  test("is a compact JWS with the header that the standard allows (WIT-01 to WIT-05)", async () => {
     const { wit, issue } = await issuing();
     expect(decodeProtectedHeader((await issue()).token)).toEqual({
       alg: "ES256",
@@ -35,7 +35,7 @@ describe("a WIT-SVID", () => {
     });
   });
 
-  test("names its holder's key with its algorithm, and no audience (WIT-07 to WIT-09, WIT-12, WIT-17)", async () => {
+  test("names its holder's key with its algorithm, and no audience (WIT-07 to WIT-10, WIT-12, WIT-13, WIT-15, WIT-17)", async () => {
     const { issue, claims, publicKey, seconds } = await issuing();
     const issued = await issue();
     expect(await claims(issued.token)).toEqual({
@@ -47,7 +47,7 @@ describe("a WIT-SVID", () => {
     expect(issued).toMatchObject({ issuedAt: seconds, expiresAt: seconds + 3600 });
   });
 
-  test("has the TTL and the issuer that were asked for, and never outlives its key", async () => {
+  test("has the TTL and the issuer that were asked for, and never outlives its key (WIT-12, WIT-16)", async () => {
     const { issue, claims, seconds, wit, clock } = await issuing({ issuer: "https://issuer.example.org" });
     expect(await claims((await issue({ ttl: 60 })).token)).toMatchObject({
       iss: "https://issuer.example.org",

@@ -107,6 +107,17 @@ async function trust(server: TestServer, { certificate }: IssuingCa): Promise<vo
   });
 }
 
+/** A CA below the server's own, which is trusted to sign and not to speak. */
+async function subordinate(server: TestServer): Promise<ConnectionOptions> {
+  const above = server.ca.x509.active.value?.ca;
+  if (above === undefined) throw new Error("no CA");
+  const privateKey = await generateKey("ec-p256");
+  const terms = { notBefore: Date.now() - 60_000, notAfter: above.notAfter, serial: randomSerial(systemRandom) };
+  const subject = { country: ["US"], organization: ["SPIRE"], commonName: "" };
+  const certificate = await issueCa(above, { ...terms, spki: spkiOf(privateKey), trustDomain: TD, subject });
+  return identity({ ...terms, spiffeId: id(""), privateKey, chain: [certificate] });
+}
+
 /** A certificate that vouches for itself. */
 async function selfSigned(): Promise<ConnectionOptions> {
   const privateKey = await generateKey("ec-p256");
@@ -226,7 +237,7 @@ describe("a client", () => {
     expect((await failure(call(client, AgentService.countAgents, COUNT))).code).toBe(GrpcCode.PERMISSION_DENIED);
   });
 
-  test("with a certificate that does not hold is cut off", async () => {
+  test("with a certificate that does not hold is cut off (X509-10, X509-21, X509-22)", async () => {
     const server = await startServer();
     const other = await startServer();
     const now = server.clock.now();
@@ -239,6 +250,7 @@ describe("a client", () => {
       "not valid yet": identity(await svidWith(server, { notBefore: now + 60_000 })),
       "of another trust domain": identity(await svidWith(server, { spiffeId: parseSpiffeId("spiffe://other.org/x") })),
       "self-signed": await selfSigned(),
+      "a signing certificate": await subordinate(server),
     };
     for (const [what, options] of Object.entries(cases)) {
       expect({ what, outcome: await outcome(server, options) }).toEqual({ what, outcome: "closed" });
@@ -248,7 +260,7 @@ describe("a client", () => {
     expect(await outcome(server, identity(served))).toBe("served");
   });
 
-  test("of another trust domain is let in only as a configured administrator, with that domain's bundle", async () => {
+  test("of another trust domain is let in only as a configured administrator, with that domain's bundle (BDL-01, FED-06)", async () => {
     const operator = parseSpiffeId("spiffe://other.org/operator");
     const server = await startServer({ options: { adminIds: [operator] } });
     const ca = await makeCa(parseTrustDomain("other.org"));

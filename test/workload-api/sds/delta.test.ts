@@ -184,6 +184,25 @@ describe("the wildcard", () => {
     expect(hear(one)).toEqual([`${ID}/one: leaf of one|intermediate, key`, "-default"]);
   });
 
+  test("names that are left below it count until the client was told, however slowly it reads", () => {
+    const { say, hear } = begin();
+    const names = (from: number): string[] => Array.from({ length: 600 }, (_, index) => `n${from + index}`);
+    say({});
+    hear(one);
+    say({ resourceNamesSubscribe: names(0) });
+    expect(() => say({ resourceNamesUnsubscribe: names(0), resourceNamesSubscribe: names(600) })).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", publicMessage: "more than 1000 resource names" }),
+    );
+    const reading = begin();
+    reading.say({});
+    for (let from = 0; from < 6000; from += 600) {
+      reading.say({ resourceNamesUnsubscribe: names(from - 600), resourceNamesSubscribe: names(from) });
+      reading.hear(one);
+      reading.say({ resourceNamesUnsubscribe: names(from) });
+      expect(reading.hear(one)).toHaveLength(600);
+    }
+  });
+
   test("a later request without names subscribes to nothing", () => {
     const { subscribe, say, hear } = begin();
     subscribe("default");

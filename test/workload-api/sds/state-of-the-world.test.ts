@@ -96,6 +96,12 @@ describe("what is served", () => {
     );
   });
 
+  test("a list of them that would fill the log is cut short", () => {
+    const { say, hear } = begin();
+    say({ resourceNames: Array.from({ length: 900 }, (_, at) => `name ${at} with some more to it`) });
+    expect(() => hear(one)).toThrow(/^workload is not authorized .{900,1000}…\]$/);
+  });
+
   test("without an identity bundles are served, and SVIDs are not PERMISSION_DENIED", () => {
     const nobody = updateOf([]);
     const bundles = begin();

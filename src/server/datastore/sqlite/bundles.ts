@@ -46,7 +46,7 @@ export class SqliteBundleStore implements BundleStore {
       const present = row === undefined ? emptyBundle(bundle.trustDomain) : decode(row);
       const merged: TrustBundle = {
         ...present,
-        refreshHint: row === undefined ? bundle.refreshHint : present.refreshHint,
+        refreshHint: bundle.refreshHint > 0 ? bundle.refreshHint : present.refreshHint,
         x509Authorities: union(present.x509Authorities, bundle.x509Authorities, certificateKey),
         jwtAuthorities: union(present.jwtAuthorities, bundle.jwtAuthorities, keyId),
         witAuthorities: union(present.witAuthorities, bundle.witAuthorities, keyId),

@@ -61,7 +61,7 @@ describe("nodes", () => {
 });
 
 describe("bundles", () => {
-  test("the sequence grows with each change of content and only then", async () => {
+  test("the sequence grows with each change of content and only then (BDL-05)", async () => {
     const { store } = await tempDataStore();
     expect(await store.bundles.get(TD)).toBeUndefined();
     const first = await store.bundles.append(bundle(TD, "a"));
@@ -75,7 +75,7 @@ describe("bundles", () => {
     expect(await store.bundles.get(TD)).toEqual(set);
   });
 
-  test("the sequence follows that of a bundle from elsewhere, and never goes back", async () => {
+  test("the sequence follows that of a bundle from elsewhere, and never goes back (BDL-05, FED-04)", async () => {
     const { store } = await tempDataStore();
     const set = async (sequence: bigint, ...names: string[]): Promise<bigint> =>
       (await store.bundles.set({ ...bundle(OTHER, ...names), sequence })).sequence;
@@ -107,9 +107,10 @@ describe("bundles", () => {
     expect(appended.x509Authorities).toEqual(full.x509Authorities);
     expect(appended.jwtAuthorities.map((item) => item.keyId)).toEqual(["j", "k"]);
     expect(appended.refreshHint).toBe(300);
+    expect((await store.bundles.append({ ...bundle(OTHER, "a"), refreshHint: 60 })).refreshHint).toBe(60);
   });
 
-  test("delete: restrict, dissociate, delete", async () => {
+  test("delete: restrict, dissociate, delete (FED-26)", async () => {
     const { store } = await tempDataStore();
     for (const mode of ["restrict", "dissociate", "delete"] as const) {
       await store.bundles.set(bundle(OTHER, "a"));

@@ -2,7 +2,7 @@
 
 /** Requests that may come at once. */
 const BURST = 50;
-/** Requests a second that may follow. Envoy sends one for each answer. */
+/** Requests a second that may follow. Envoy sends one for each answer, clients of reflection a few in all. */
 const PER_SECOND = 10;
 
 /** A bucket of turns that fills again with time. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Pace } from "../../../src/workload-api/sds/pace.ts";
+import { Pace } from "../../src/workload-api/pace.ts";
 
 test("fifty at once, then ten a second", () => {
   const pace = new Pace(0);
