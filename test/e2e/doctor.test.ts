@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -201,7 +202,9 @@ describe("with a server", () => {
   test("a running agent, and one whose server is gone", async () => {
     const { token: own } = await enroll(site);
     {
-      await using _agent = await startAgent(site, ["-joinToken", own]);
+      await using agent = await startAgent(site, ["-joinToken", own]);
+      // Written behind the first sync, and then nothing is until something changes.
+      await agent.until("stored SVIDs", () => existsSync(join(folder.path, "agent", "workloads.sealed")));
       const before = everything(join(folder.path, "agent"));
       const checks = await examine(site);
       expect(Object.values(checks).filter(({ status }) => status !== "ok" && status !== "skip")).toEqual([]);
