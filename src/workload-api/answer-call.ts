@@ -52,14 +52,14 @@ export class AnswerCall implements Attestee, Pushable, OpenCall {
     this.#leave = attestations.join(this.#call.peer, this);
   }
 
-  attested(cell: Watchable<WorkloadUpdate>): void {
+  attested(cell: Watchable<WorkloadUpdate>, isLate: boolean): void {
     this.#leave = undefined;
     if (this.#ended) return;
     try {
       this.#host.limits.check(this.#call, cell);
       const update = cell.value;
       if (this.#question.isAnswerable(update)) {
-        this.#answer(cell, update, true);
+        this.#answer(cell, update, !isLate);
         return;
       }
       this.#cell = cell;

@@ -1,13 +1,14 @@
 /** Attests callers: once for all calls of one connection that came in the same turn of the event loop. */
 import { AgentError } from "../lib/errors.ts";
 import type { Watchable } from "../lib/watchable.ts";
+import type { AnswerTurns } from "./answer-turns.ts";
 import type { ConnectedPeer } from "./peer.ts";
 import type { IdentitySource, WorkloadUpdate } from "./ports.ts";
 
 /** A call that waits for attestation; told of its outcome unless it has left. Neither may throw. */
 export interface Attestee {
-  /** The caller is who it was a moment ago, and this is what it may have. */
-  attested(cell: Watchable<WorkloadUpdate>): void;
+  /** What the caller may have. `isLate`: some time has passed since it was found out who it is. */
+  attested(cell: Watchable<WorkloadUpdate>, isLate: boolean): void;
   failed(error: unknown): void;
 }
 
@@ -27,11 +28,13 @@ interface Batch {
  */
 export class Attestations {
   readonly #source: Source;
+  readonly #turns: AnswerTurns;
   readonly #waiting = new Map<ConnectedPeer, Batch>();
   #scheduled = false;
 
-  constructor(source: Source) {
+  constructor(source: Source, turns: AnswerTurns) {
     this.#source = source;
+    this.#turns = turns;
   }
 
   /** Returns the function by which a call leaves; the attestation is given up when all have. */
@@ -66,7 +69,7 @@ export class Attestations {
       if (calls.size === 0) return;
       batch.attesting = new AbortController();
       const cell = this.#source.subscribe(await this.#source.attest(peer, batch.attesting.signal));
-      for (const call of take(calls)) call.attested(cell);
+      for (const call of take(calls)) this.#turns.run(peer.uid, (isLate) => call.attested(cell, isLate));
     } catch (error) {
       for (const call of take(calls)) call.failed(error);
     } finally {

@@ -63,13 +63,13 @@ export abstract class Follower implements Pushable, Attestee, OpenCall {
     return this.#ended;
   }
 
-  attested(cell: Watchable<WorkloadUpdate>): void {
+  attested(cell: Watchable<WorkloadUpdate>, isLate: boolean): void {
     this.#leave = undefined;
     if (this.#ended) return;
     this.attempt(() => {
       this.host.limits.check(this.call, cell);
       this.#cell = cell;
-      this.answer(cell.value, true);
+      this.answer(cell.value, !isLate);
       if (this.#ended) return;
       this.#unsubscribe = cell.subscribe(() => this.host.queue.add(this));
       this.host.staying.add(this);

@@ -10,6 +10,7 @@ import type { Random } from "../lib/random.ts";
 import { GrpcJsTransport } from "../lib/rpc/grpc-js.ts";
 import type { Method, MethodTable } from "../lib/rpc/transport.ts";
 import { UnixListener } from "../lib/rpc/unix-listener.ts";
+import { AnswerTurns } from "./answer-turns.ts";
 import { Attestations } from "./attestations.ts";
 import { CallGate } from "./call-gate.ts";
 import { FairTurns } from "./fair-turns.ts";
@@ -100,7 +101,7 @@ export class WorkloadApi {
     const log = deps.log.named("workload_api");
     this.#log = log;
     this.#streams = {
-      attestations: new Attestations(source),
+      attestations: new Attestations(source, new AnswerTurns(clock)),
       log,
       lines: new LogShare(clock),
       queue: new PushQueue(clock),

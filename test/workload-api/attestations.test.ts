@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/lib/clock.ts";
 import type { Watchable } from "../../src/lib/watchable.ts";
+import { AnswerTurns } from "../../src/workload-api/answer-turns.ts";
 import { Attestations, type Attestee } from "../../src/workload-api/attestations.ts";
 import { Later } from "../../src/workload-api/later.ts";
 import type { ConnectedPeer } from "../../src/workload-api/peer.ts";
@@ -24,7 +25,7 @@ function setUp() {
     const made = { rest: () => rests.push(made) } as unknown as ConnectedPeer;
     return made;
   };
-  return { asked, rests, peer, attestations: new Attestations(source) };
+  return { asked, rests, peer, attestations: new Attestations(source, new AnswerTurns(systemClock)) };
 }
 
 class Heard implements Attestee {
