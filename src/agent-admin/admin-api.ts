@@ -67,7 +67,7 @@ export class AdminApi {
     const { clock, native } = deps;
     const log = deps.log.named("admin_api");
     const turns = new FairTurns(clock);
-    const shares = new ReadShares<ConnectedPeer>();
+    const shares = new ReadShares<ConnectedPeer>(2 * MAX_CALLS);
     const gate = new PeerGate(
       { native, clock, log, turns, shares },
       { maxConnections: MAX_CONNECTIONS, maxPerUid: MAX_CONNECTIONS },

@@ -2,8 +2,6 @@
 
 /** Calls that all connections of a user may begin, and connections that may end, in a turn of the event loop. */
 const SHARE = 64;
-/** One connection that begins more in a turn is no client: those have at most a hundred on their way. */
-const MOST_PER_CONNECTION = 512;
 /** Connections that are read again in a turn while their user keeps within its share. */
 const MOST_RESUMED = 64;
 
@@ -12,8 +10,6 @@ export interface Readable {
   readonly uid: number;
   pauseReading(): void;
   resumeReading(): void;
-  /** Closes the connection. */
-  refuse(): void;
 }
 
 interface User<C> {
@@ -38,7 +34,13 @@ export class ReadShares<C extends Readable> {
   readonly #active = new Set<User<C>>();
   /** Users with paused connections; whose turn it is, is first. */
   readonly #throttled = new Set<User<C>>();
+  readonly #mostPerConnection: number;
   #scheduled = false;
+
+  /** A connection that begins `mostPerConnection` calls in a turn is none of a client's, who waits for answers. */
+  constructor(mostPerConnection: number) {
+    this.#mostPerConnection = mostPerConnection;
+  }
 
   /** A connection has come in. */
   enter(connection: C): void {
@@ -60,14 +62,14 @@ export class ReadShares<C extends Readable> {
     if (user.connections.size === 0) this.#users.delete(connection.uid);
   }
 
-  /** A call begins on the connection. */
-  begin(connection: C): void {
+  /** A call begins on the connection. False when the connection is to be cut. */
+  begin(connection: C): boolean {
     const user = this.#users.get(connection.uid);
-    if (user === undefined) return;
+    if (user === undefined) return true;
     const count = (this.#perConnection.get(connection) ?? 0) + 1;
     this.#perConnection.set(connection, count);
-    if (count === MOST_PER_CONNECTION) connection.refuse();
     this.#count(user);
+    return count < this.#mostPerConnection;
   }
 
   /** It was read that the caller has gone, which is as dear as a call: the system tells of thousands in one turn. */

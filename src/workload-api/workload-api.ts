@@ -35,6 +35,8 @@ import { x509Methods } from "./x509.ts";
 const SERVICE = "SpiffeWorkloadAPI";
 /** How long a stream must stay before its caller's exit is watched for. */
 const WATCH_EXITS_MS = 100;
+/** Calls that one connection may begin in a turn of the event loop, by those that it may have at a time. */
+const FLOOD_SHARE = 1.6;
 /** How long callers have to take the news that the agent stops. */
 const STOP_GRACE_MS = 500;
 
@@ -111,7 +113,7 @@ export class WorkloadApi {
     };
     const { credentials, limits } = options;
     const turns = new FairTurns(clock);
-    const shares = new ReadShares<ConnectedPeer>();
+    const shares = new ReadShares<ConnectedPeer>(Math.ceil(FLOOD_SHARE * limits.maxStreams));
     this.#gate = new PeerGate(
       { native, clock, log, turns, shares },
       {

@@ -117,7 +117,7 @@ test("that a caller has gone while it waited for its turn is noticed when it com
   const path = join(folder.path, "s");
   const turns = new HeldTurns(systemClock);
   const gate = new PeerGate(
-    { native, clock: systemClock, log: silentLogger, turns, shares: new ReadShares() },
+    { native, clock: systemClock, log: silentLogger, turns, shares: new ReadShares(160) },
     { maxConnections: 10, maxPerUid: 10 },
   );
   const transport = new GrpcJsTransport<ConnectedPeer>(

@@ -18,13 +18,10 @@ class FakeConnection implements Readable {
   resumeReading(): void {
     this.reading = true;
   }
-  refuse(): void {
-    this.refused = true;
-  }
 }
 
 function setup() {
-  const shares = new ReadShares<FakeConnection>();
+  const shares = new ReadShares<FakeConnection>(160);
   const connect = (uid: number, count: number): FakeConnection[] =>
     Array.from({ length: count }, () => {
       const connection = new FakeConnection(uid);
@@ -32,7 +29,9 @@ function setup() {
       return connection;
     });
   const begin = (connection: FakeConnection | undefined, calls: number): void => {
-    for (let call = 0; call < calls; call++) if (connection !== undefined) shares.begin(connection);
+    for (let call = 0; call < calls; call++) {
+      if (connection !== undefined && !shares.begin(connection)) connection.refused = true;
+    }
   };
   const reading = (connections: readonly FakeConnection[]): number => connections.filter((one) => one.reading).length;
   return { shares, connect, begin, reading };
@@ -99,14 +98,14 @@ test("users who ask too much take turns among themselves", async () => {
   ]);
 });
 
-test("a connection that no client would make is closed", async () => {
+test("a connection that no client would make is cut", async () => {
   const { connect, begin } = setup();
   const [flood, patient] = connect(1, 2);
-  begin(flood, 512);
-  begin(patient, 511);
+  begin(flood, 160);
+  begin(patient, 159);
   expect([flood?.refused, patient?.refused]).toEqual([true, false]);
   await nextTurn();
-  begin(patient, 511);
+  begin(patient, 159);
   expect(patient?.refused).toBe(false);
 });
 

@@ -18,7 +18,7 @@ interface SessionSocket extends Named {
 
 /** An HTTP/2 stream, as far as it leads to the connection. */
 export interface Http2Stream {
-  readonly session?: { readonly socket?: SessionSocket };
+  readonly session?: { readonly socket?: SessionSocket; destroy?(): void };
 }
 
 /** Gives a socket a name, which grpc-js takes for the remote address, and the connection that it carries. */

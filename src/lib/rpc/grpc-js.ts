@@ -165,7 +165,8 @@ export class GrpcJsTransport<P> implements Transport {
     const connection = connectionOf(stream);
     if (!(connection instanceof Connection) || connection.owner !== this) return;
     if (headers[":method"] !== "POST") stream[WRONG_METHOD] = String(headers[":method"]);
-    this.#options.onStream?.((connection as Connection<P>).peer);
+    // Ends the reading of what has come already, too, which closing the socket does not.
+    if (this.#options.onStream?.((connection as Connection<P>).peer) === false) stream.session?.destroy?.();
   };
 
   #admit(socket: Duplex): P | null {

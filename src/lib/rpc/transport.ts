@@ -72,8 +72,11 @@ export interface TransportOptions<P> {
   readonly methods: MethodTable<P>;
   /** Says who the peer of an accepted connection is; `null` refuses it. The socket is open and unread. */
   onConnect(socket: Duplex): P | null;
-  /** Called when the peer begins a call, whatever becomes of it; as far as the implementation knows of those that it refuses itself. */
-  onStream?(peer: P): void;
+  /**
+   * Called when the peer begins a call, whatever becomes of it; as far as the implementation knows of those that it
+   * refuses itself. `false` cuts the connection at once, and with it what was read of it already.
+   */
+  onStream?(peer: P): boolean | undefined;
   /** Called when a connection is gone. */
   onDisconnect?(peer: P): void;
   /** Largest request in bytes, unless the method has its own; more ends the call with RESOURCE_EXHAUSTED. */

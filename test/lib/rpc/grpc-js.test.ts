@@ -568,9 +568,9 @@ describe("bounds", () => {
     const begun: string[] = [];
     await using one = await startHarness(
       { "/t.T/Echo": echo },
-      { onStream: (peer) => begun.push(`one ${peer.number}`) },
+      { onStream: (peer) => void begun.push(`one ${peer.number}`) },
     );
-    await using other = await startHarness({ "/t.T/Echo": echo }, { onStream: () => begun.push("other") });
+    await using other = await startHarness({ "/t.T/Echo": echo }, { onStream: () => void begun.push("other") });
     await using _silent = await startHarness({ "/t.T/Echo": echo });
     const client = one.client();
     await call(client, "/t.T/Echo");
