@@ -1,4 +1,5 @@
-// What a daemon does to its own process: notify the service manager, no core dumps, more open files, umask.
+// What a daemon does to its own process: notify the service manager, take its sockets, no core dumps, more open files, umask.
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -7,6 +8,7 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <climits>
 #include <cmath>
 #include <cstring>
 
@@ -68,6 +70,46 @@ napi_value SdNotify(napi_env env, napi_callback_info info) {
   return Undefined(env);
 }
 
+// A listening Unix stream socket that whoever started us has left open, kept from programs that we start: where it is.
+Failure ListeningPath(int fd, std::string* path) {
+  constexpr Failure kOther = {"not a listening Unix stream socket", EINVAL};
+  for (const auto& [option, wanted] :
+       {std::pair{SO_DOMAIN, AF_UNIX}, std::pair{SO_TYPE, int{SOCK_STREAM}}, std::pair{SO_ACCEPTCONN, 1}}) {
+    int found = 0;
+    socklen_t length = sizeof found;
+    if (getsockopt(fd, SOL_SOCKET, option, &found, &length) != 0) {
+      if (errno == ENOTSOCK || errno == ENOPROTOOPT) return kOther;
+      return {"getsockopt", errno};
+    }
+    if (found != wanted) return kOther;
+  }
+  sockaddr_un address = {};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {"getsockname", errno};
+  const size_t size = length - offsetof(sockaddr_un, sun_path);
+  if (size == 0 || size > sizeof address.sun_path) return kOther;
+  if (address.sun_path[0] == '\0') {
+    // An abstract name may hold zeros; it is told as systemd writes it.
+    path->assign(address.sun_path, size);
+    path->front() = '@';
+  } else {
+    path->assign(address.sun_path, strnlen(address.sun_path, size));
+  }
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return {"fcntl F_SETFD", errno};
+  return {};
+}
+
+// listeningPath(fd)
+napi_value ListeningPath(napi_env env, napi_callback_info info) {
+  napi_value argument = nullptr;
+  int fd = 0;
+  if (!GetArguments(env, info, 1, &argument) || !GetInteger(env, argument, "fd", 0, INT_MAX, &fd)) return nullptr;
+  std::string path;
+  if (const Failure failure = ListeningPath(fd, &path)) return Throw(env, failure);
+  napi_value text = nullptr;
+  return Ok(env, napi_create_string_utf8(env, path.data(), path.size(), &text)) ? text : nullptr;
+}
+
 // setDumpable(on)
 napi_value SetDumpable(napi_env env, napi_callback_info info) {
   napi_value argument = nullptr;
@@ -117,6 +159,7 @@ napi_value SetUmask(napi_env env, napi_callback_info info) {
 
 bool InitProcess(napi_env env, napi_value exports) {
   return DefineFunction(env, exports, "sdNotify", SdNotify) &&
+         DefineFunction(env, exports, "listeningPath", ListeningPath) &&
          DefineFunction(env, exports, "setDumpable", SetDumpable) &&
          DefineFunction(env, exports, "disableCoreDumps", DisableCoreDumps) &&
          DefineFunction(env, exports, "raiseFileLimit", RaiseFileLimit) &&

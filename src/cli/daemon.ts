@@ -9,6 +9,8 @@ import { openLogger, type RootLogger } from "../lib/pino-logger.ts";
 import type { PrometheusMetrics } from "../lib/prometheus.ts";
 import type { CliContext } from "./command.ts";
 import { loadNative } from "./native.ts";
+import { type Configuration, Reloader } from "./reload.ts";
+import { ServiceManager } from "./service-manager.ts";
 
 /** Files and sockets that we make are nobody else's unless they say so. */
 const UMASK = 0o027;
@@ -21,8 +23,8 @@ export interface Daemon {
   readonly fileLimit: number;
   /** Closes what was opened, last first, after the body has ended. */
   readonly stack: AsyncDisposableStack;
-  /** Tells the service manager that we serve now. */
-  ready(): void;
+  /** To be told that we serve, and how it goes. */
+  readonly manager: ServiceManager;
 }
 
 /** What a daemon is called and says at its start. */
@@ -30,7 +32,10 @@ export interface DaemonOptions {
   /** `agent` or `server`. */
   readonly name: "agent" | "server";
   readonly version: string;
-  readonly logConfig: LogConfig;
+  /** What it was started with. */
+  readonly configuration: Configuration;
+  /** Reads that anew, for SIGHUP. Throws with every problem. */
+  reload(): Configuration;
   /** Of the configuration; they go to the log first. */
   readonly warnings: readonly string[];
 }
@@ -44,7 +49,8 @@ export async function runDaemon(
   context: CliContext,
   body: (daemon: Daemon) => Promise<void>,
 ): Promise<number> {
-  const { name, version, logConfig, warnings } = options;
+  const { name, version, configuration, warnings } = options;
+  const { log: logConfig } = configuration;
   const native = loadNative();
   native.setUmask(UMASK);
   native.disableCoreDumps();
@@ -58,12 +64,20 @@ export async function runDaemon(
     }
   };
   process.on("SIGUSR2", reopen);
+  const { clock, env, signal } = context;
+  const manager = new ServiceManager({ native, env, clock, log, pid: process.pid });
+  const reloader = new Reloader({ name, log, manager, monotonicUs, load: () => options.reload() }, configuration);
+  const reload = (): void => reloader.reload();
+  process.on("SIGHUP", reload);
+  using _watchdog = manager.watchdog();
+  const stopping = (): void => manager.stopping();
+  signal.addEventListener("abort", stopping, { once: true });
   try {
     for (const warning of warnings) log.warn("Configuration", { warning });
     log.info(`Starting ${name}`, { version });
     await using stack = new AsyncDisposableStack();
     const { soft: fileLimit } = native.raiseFileLimit();
-    await body({ log, native, fileLimit, stack, ready: () => notify(native, context, "READY=1", log) });
+    await body({ log, native, fileLimit, stack, manager });
     log.info(`${name === "agent" ? "Agent" : "Server"} stopped gracefully`);
     return 0;
   } catch (error) {
@@ -71,7 +85,9 @@ export async function runDaemon(
     if (logConfig.file !== undefined) context.err(`Error: ${errorText(error)}\n`);
     return 1;
   } finally {
+    signal.removeEventListener("abort", stopping);
     process.off("SIGUSR2", reopen);
+    process.off("SIGHUP", reload);
     log.close();
   }
 }
@@ -95,12 +111,6 @@ export async function metricsFor(
   return { metrics: prometheus, prometheus };
 }
 
-function notify(native: NativeAddon, context: CliContext, state: string, log: RootLogger): void {
-  const socket = context.env.NOTIFY_SOCKET;
-  if (socket === undefined || socket === "") return;
-  try {
-    native.sdNotify(socket, state);
-  } catch (error) {
-    log.warn("Could not notify the service manager", { error: errorText(error) });
-  }
+function monotonicUs(): bigint {
+  return process.hrtime.bigint() / 1_000n;
 }

@@ -25,6 +25,7 @@ const EXPORTS: Readonly<Record<keyof NativeAddon, true>> = {
   peerCredentials: true,
   lockFile: true,
   sdNotify: true,
+  listeningPath: true,
   setDumpable: true,
   disableCoreDumps: true,
   raiseFileLimit: true,

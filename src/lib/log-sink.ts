@@ -11,7 +11,7 @@ export type Write = (fd: number, bytes: Uint8Array) => number;
 
 /** Writes whole lines, synchronously, so that the last words of a crashing process are kept. */
 export class LogSink {
-  readonly #path: string | undefined;
+  #path: string | undefined;
   readonly #write: Write;
   #fd: number | undefined;
   /** What a write that came to an end too early left over, so that no line starts within another. */
@@ -55,14 +55,17 @@ export class LogSink {
     }
   }
 
-  /** Opens the file anew by its name, after it was moved away. Keeps the old one and throws `FAILED_PRECONDITION` on failure. */
-  reopen(): void {
-    if (this.#path === undefined || this.#fd === undefined) return;
-    const fresh = openFile(this.#path);
-    const old = this.#fd;
+  /**
+   * Opens the file anew by its name, after it was moved away, or another one (`null`: standard output). Keeps what it
+   * has and throws `FAILED_PRECONDITION` on failure.
+   */
+  reopen(path: string | null = this.#path ?? null): void {
+    if (this.#fd === undefined || (path === null && this.#path === undefined)) return;
+    const fresh = path === null ? STDOUT : openFile(path);
+    if (this.#path !== undefined) closeQuietly(this.#fd);
+    this.#path = path ?? undefined;
     this.#fd = fresh;
     this.#rest = new Uint8Array();
-    closeQuietly(old);
   }
 
   /** Closes the file; later lines are lost. */

@@ -164,6 +164,12 @@ export interface ProcessControl {
    * @throws `EAGAIN` if the receiver took nothing for a quarter of a second, `ECONNREFUSED`, `ENOENT`, `EINVAL`, `ENAMETOOLONG`.
    */
   sdNotify(socketPath: string, state: string): void;
+  /**
+   * Where a socket listens that whoever started us has left open: a path, or `@name` in the abstract namespace.
+   * It is closed in programs that we start from now on.
+   * @throws `EBADF` if it is not open, `EINVAL` if it is anything but a listening Unix stream socket.
+   */
+  listeningPath(fd: number): string;
   /** `false` keeps processes of the same uid from tracing us or reading our memory, and the kernel from dumping it. */
   setDumpable(on: boolean): void;
   /** Sets the core size limit to zero for good. A core handler program ignores it: use `setDumpable(false)` too. */

@@ -18,8 +18,11 @@ export interface LogOptions {
 
 /** A logger and the switches that belong to the whole process. */
 export interface RootLogger extends Logger, LevelSwitch {
-  /** Opens the log file anew, after it was rotated away. Throws `FAILED_PRECONDITION`, and writes on to the old one. */
-  reopen(): void;
+  /**
+   * Opens the log file anew, after it was rotated away, or another one (`null`: standard output). Throws
+   * `FAILED_PRECONDITION`, and writes on to the old one.
+   */
+  reopen(path?: string | null): void;
   /** Closes the log file; nothing is written any more. */
   close(): void;
 }
@@ -191,8 +194,8 @@ class RootPinoLogger extends PinoLogger implements RootLogger {
     this.#root.level = pinoLevel(level);
   }
 
-  reopen(): void {
-    this.#sink.reopen();
+  reopen(path?: string | null): void {
+    this.#sink.reopen(path);
   }
 
   close(): void {

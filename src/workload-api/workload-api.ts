@@ -58,6 +58,8 @@ export interface WorkloadApiOptions {
   readonly socketPath: string;
   /** See {@link UnixListener}. */
   readonly trustSocketFolder?: boolean;
+  /** See {@link UnixListener}. */
+  readonly inheritedFd?: number;
   readonly limits: WorkloadLimits;
   /** `allow_unauthenticated_verifiers`. */
   readonly allowUnauthenticatedVerifiers: boolean;
@@ -144,6 +146,7 @@ export class WorkloadApi {
         path: options.socketPath,
         audience: "workload",
         trustFolder: options.trustSocketFolder === true,
+        ...(options.inheritedFd === undefined ? {} : { inheritedFd: options.inheritedFd }),
         paused: true,
         onError: (error) => log.warn("Cannot accept a connection", { error: errorText(error) }),
       },

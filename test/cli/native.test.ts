@@ -15,6 +15,7 @@ function fakeAddon(file: string): Record<string, unknown> {
     "peerCredentials",
     "lockFile",
     "sdNotify",
+    "listeningPath",
     "setDumpable",
     "disableCoreDumps",
     "raiseFileLimit",

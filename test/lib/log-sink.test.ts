@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { LogSink } from "../../src/lib/log-sink.ts";
 
@@ -41,4 +44,22 @@ test("a notice that cannot be written is given again", () => {
   sink.recover("1 lost\n");
   expect(sink.lost).toBe(0);
   expect(written()).toBe("1 lost\n");
+});
+
+test("another file is opened in the place of the first, and one that cannot be is not", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sink-"));
+  try {
+    const [first, second] = [join(folder, "first"), join(folder, "second")];
+    const sink = new LogSink(first);
+    sink.write("1\n");
+    sink.reopen(second);
+    sink.write("2\n");
+    expect(() => sink.reopen(join(folder, "missing/third"))).toThrow("cannot open the log file");
+    sink.reopen();
+    sink.write("3\n");
+    sink.close();
+    expect([readFileSync(first, "utf8"), readFileSync(second, "utf8")]).toEqual(["1\n", "2\n3\n"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

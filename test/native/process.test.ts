@@ -1,5 +1,7 @@
 /** What a daemon does to itself: service manager, core dumps, open files, umask. Each in a child, for it cannot be undone. */
-import { readFileSync, statSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ADDON_FILE, Child, codeOf, loadAddon, openFiles, TestFolder, works } from "./support.ts";
@@ -17,6 +19,7 @@ test("exports what the ports declare, and nothing else", () => {
       "peerCredentials",
       "raiseFileLimit",
       "sdNotify",
+      "listeningPath",
       "setDumpable",
       "setUmask",
       "tpmUnavailable",
@@ -168,3 +171,48 @@ test.skipIf(!isRoot)(
     });
   },
 );
+
+describe("listeningPath", () => {
+  /** A listening descriptor of this process. */
+  async function listening(where: string | { host: string; port: number }): Promise<{ server: Server; fd: number }> {
+    const server = createServer();
+    await new Promise<void>((done) =>
+      typeof where === "string" ? server.listen(where, done) : server.listen(where, done),
+    );
+    return { server, fd: (server as unknown as { _handle: { fd: number } })._handle.fd };
+  }
+
+  test("tells where a Unix socket listens, and changes nothing else", async () => {
+    using folder = new TestFolder();
+    for (const path of [join(folder.path, "s"), `${folder.path}/${"x".repeat(106 - folder.path.length)}`]) {
+      const { server, fd } = await listening(path);
+      const before = openFiles();
+      expect(addon.listeningPath(fd)).toBe(path);
+      expect(openFiles()).toBe(before);
+      server.close();
+    }
+    const { server, fd } = await listening(`\0holdfast-test-${process.pid}`);
+    expect(addon.listeningPath(fd)).toMatch(new RegExp(`^@holdfast-test-${process.pid}`));
+    server.close();
+  });
+
+  test("refuses everything else", async () => {
+    using folder = new TestFolder();
+    const tcp = await listening({ host: "127.0.0.1", port: 0 });
+    expect(codeOf(() => addon.listeningPath(tcp.fd))).toBe("EINVAL");
+    tcp.server.close();
+    const unix = await listening(join(folder.path, "s"));
+    const client = connect(join(folder.path, "s"));
+    await once(client, "connect");
+    expect(codeOf(() => addon.listeningPath((client as unknown as { _handle: { fd: number } })._handle.fd))).toBe(
+      "EINVAL",
+    );
+    client.destroy();
+    unix.server.close();
+    const file = openSync(join(folder.path, "file"), "w");
+    expect(codeOf(() => addon.listeningPath(file))).toBe("EINVAL");
+    closeSync(file);
+    expect(codeOf(() => addon.listeningPath(1_000_000))).toBe("EBADF");
+    expect(codeOf(() => addon.listeningPath(-1))).toBe("ERR_INVALID_ARG_TYPE");
+  });
+});

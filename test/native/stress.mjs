@@ -217,6 +217,7 @@ async function refusals() {
     for (const name of ["onExit", "readProc"]) if (typeof a !== "function") codeOf(() => handle[name](a));
     codeOf(() => addon.lockFile(a));
     if (a !== -1) codeOf(() => addon.setUmask(a));
+    codeOf(() => addon.listeningPath(a));
     for (const b of wrong) {
       codeOf(() => addon.peerCredentials(a, b));
       codeOf(() => addon.peerCredentials(socket._handle.fd, { force: a, procRoot: b }));
@@ -224,6 +225,7 @@ async function refusals() {
       codeOf(() => addon.sdNotify(`${folder}/missing`, b));
     }
   }
+  for (const fd of [0, 1, socket._handle.fd, 1_000_000]) codeOf(() => addon.listeningPath(fd));
   for (const length of [1, 2, 106, 107, 108, 109, 255, 256, 257]) {
     codeOf(() => addon.sdNotify(`/${"x".repeat(length)}`, "READY=1"));
     codeOf(() => addon.sdNotify(`@${"x".repeat(length)}`, "x".repeat(4096)));

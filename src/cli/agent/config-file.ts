@@ -1,6 +1,6 @@
 /** The agent's configuration, from its file and the command line. */
 import type { AgentConfig } from "../../config/agent-config.ts";
-import { loadAgentConfig } from "../../config/load.ts";
+import { loadAgentConfig, type Source } from "../../config/load.ts";
 import type { Loaded } from "../../config/shared-config.ts";
 import type { CliContext, OptionValues } from "../command.ts";
 import { configSource, flagsFrom } from "../config-source.ts";
@@ -36,7 +36,7 @@ const FLAGS = {
 export function loadAgentConfigFile(
   options: OptionValues,
   context: CliContext,
-): Loaded<AgentConfig<NodeAttestorChoice>> {
+): Loaded<AgentConfig<NodeAttestorChoice>> & { readonly source: Source } {
   const source = configSource(options, context, DEFAULT_AGENT_CONFIG, flagsFrom(options, FLAGS));
-  return loadAgentConfig(source, AGENT_NODE_ATTESTORS);
+  return { ...loadAgentConfig(source, AGENT_NODE_ATTESTORS), source };
 }

@@ -19,15 +19,27 @@ import type { CliContext, CommandRun } from "../command.ts";
 import { type Daemon, metricsFor, runDaemon } from "../daemon.ts";
 import { claimDataDir } from "../data-dir.ts";
 import { type Health, openPages } from "../health-pages.ts";
+import { inheritedListener } from "../service-manager.ts";
 import { packageVersion } from "../version.ts";
 import { loadAgentConfigFile } from "./config-file.ts";
 import type { NodeAttestorChoice } from "./node-attestors.ts";
+import { tellStatus } from "./service-status.ts";
 import { checkApart } from "./socket-folders.ts";
 import { storageKeyKeeper } from "./storage-key.ts";
 
 export const run: CommandRun = async (options, context) => {
-  const { config, warnings } = loadAgentConfigFile(options, context);
-  const daemonOptions = { name: "agent", version: packageVersion(), logConfig: config.log, warnings } as const;
+  const load = () => loadAgentConfigFile(options, context);
+  const { config, source, warnings } = load();
+  const daemonOptions = {
+    name: "agent",
+    version: packageVersion(),
+    configuration: { source, log: config.log },
+    reload: () => {
+      const loaded = load();
+      return { source: loaded.source, log: loaded.config.log };
+    },
+    warnings,
+  } as const;
   return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
 };
 
@@ -61,6 +73,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
     },
     agentOptions(config),
   );
+  const inheritedFd = inheritedListener(config.socketPath, { native, env: context.env, pid: process.pid });
   const api = new WorkloadApi(
     {
       source: agent.identitySource,
@@ -73,6 +86,7 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
     },
     {
       socketPath: config.socketPath,
+      ...(inheritedFd === undefined ? {} : { inheritedFd }),
       limits: limits(config, daemon.fileLimit),
       allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
       allowedForeignJwtClaims: config.allowedForeignJwtClaims,
@@ -83,16 +97,17 @@ async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContex
   );
   registerApiMetrics(metrics, api);
   await api.open();
-  log.named("endpoints").info("Serving", { socket: config.socketPath });
+  log.named("endpoints").info("Serving", { socket: config.socketPath, inherited: inheritedFd !== undefined });
   stack.adopt(api, (opened) => opened.close());
   const adminApi = await openAdmin(config, daemon, { agent, attestation, clock, metrics });
   if (adminApi !== undefined) stack.adopt(adminApi, (opened) => opened.close());
   await openPages(config, async () => ({ agent: healthOf(agent, clock.now()) }), prometheus, log, stack);
   // The socket is open and callers wait: that is all a service manager needs to know, also while the server is away.
-  daemon.ready();
+  daemon.manager.ready();
   await runTasks(context.signal, {
     agent: (signal) => agent.run(signal),
     api: (signal) => api.run(signal),
+    status: (signal) => tellStatus(daemon.manager, agent, clock, signal),
     ...(adminApi === undefined ? {} : { adminApi: (signal: AbortSignal) => adminApi.run(signal) }),
   });
 }

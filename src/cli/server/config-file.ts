@@ -1,5 +1,5 @@
 /** The server's configuration, from its file and the command line. */
-import { loadServerConfig } from "../../config/load.ts";
+import { loadServerConfig, type Source } from "../../config/load.ts";
 import type { ServerConfig } from "../../config/server-config.ts";
 import type { Loaded } from "../../config/shared-config.ts";
 import type { CliContext, OptionValues } from "../command.ts";
@@ -25,7 +25,7 @@ const FLAGS = {
 export function loadServerConfigFile(
   options: OptionValues,
   context: CliContext,
-): Loaded<ServerConfig<NodeAttestorChoice>> {
+): Loaded<ServerConfig<NodeAttestorChoice>> & { readonly source: Source } {
   const source = configSource(options, context, DEFAULT_SERVER_CONFIG, flagsFrom(options, FLAGS));
-  return loadServerConfig(source, SERVER_NODE_ATTESTORS);
+  return { ...loadServerConfig(source, SERVER_NODE_ATTESTORS), source };
 }

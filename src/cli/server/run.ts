@@ -22,8 +22,18 @@ import { makeNodeAttestors, type NodeAttestorChoice } from "./node-attestors.ts"
 import { makeTokenIssuers } from "./token-issuers.ts";
 
 export const run: CommandRun = async (options, context) => {
-  const { config, warnings } = loadServerConfigFile(options, context);
-  const daemonOptions = { name: "server", version: packageVersion(), logConfig: config.log, warnings } as const;
+  const load = () => loadServerConfigFile(options, context);
+  const { config, source, warnings } = load();
+  const daemonOptions = {
+    name: "server",
+    version: packageVersion(),
+    configuration: { source, log: config.log },
+    reload: () => {
+      const loaded = load();
+      return { source: loaded.source, log: loaded.config.log };
+    },
+    warnings,
+  } as const;
   return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
 };
 
@@ -110,7 +120,10 @@ async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliConte
   await openPages(config, () => server.health.report(), prometheus, log, stack);
   // A failure to listen ends `run` below, too.
   void server.listening.then(
-    () => daemon.ready(),
+    () => {
+      daemon.manager.ready();
+      daemon.manager.status(`Serving agents at ${config.bindAddress}:${config.bindPort}`);
+    },
     () => {},
   );
   await runTasks(context.signal, {

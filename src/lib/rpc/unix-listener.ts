@@ -14,6 +14,8 @@ export interface UnixListenerOptions {
   readonly audience: SocketAudience;
   /** Takes a socket's folder as it is, also if others could replace the socket (an `emptyDir` volume). Default false. */
   readonly trustFolder?: boolean;
+  /** Listens on this open descriptor, which listens at `path` already and is another's: nothing is bound, checked or removed. */
+  readonly inheritedFd?: number;
   /** Leaves it to the owner to begin to read accepted sockets (`setReading`), so that they may wait for their turn. */
   readonly paused?: boolean;
   /** Told when the kernel would not hand over a connection, for example for lack of file descriptors. */
@@ -49,6 +51,12 @@ export class UnixListener {
    */
   async open(): Promise<void> {
     const path = this.#path;
+    const { inheritedFd: fd } = this.#options;
+    if (fd !== undefined) {
+      await listen(this.#server, { fd });
+      this.#server.on("error", (error) => this.#options.onError?.(error));
+      return;
+    }
     checkLength(path);
     if (this.#options.trustFolder !== true) {
       prepareSocketFolder(dirname(path), FOLDER_MODE[this.#options.audience], process.geteuid?.() ?? 0);
@@ -58,7 +66,7 @@ export class UnixListener {
     const nest = makeNest(dirname(path));
     const hidden = join(nest, "s");
     try {
-      await listen(this.#server, hidden);
+      await listen(this.#server, { path: hidden });
       this.#server.on("error", (error) => this.#options.onError?.(error));
       chmodSync(hidden, MODE[this.#options.audience]);
       if (!sameFile(lstat(path), stale)) throw inUse(path);
@@ -114,10 +122,10 @@ function isServed(path: string): Promise<boolean> {
   });
 }
 
-function listen(server: Server, path: string): Promise<void> {
+function listen(server: Server, where: { readonly path: string } | { readonly fd: number }): Promise<void> {
   return new Promise((settle, reject) => {
     server.once("error", reject);
-    server.listen({ path, backlog: BACKLOG }, () => {
+    server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off("error", reject);
       settle();
     });
