@@ -126,11 +126,11 @@ describe.skipIf(!works("python3", "-c", "import socket"))("with python3 (which m
 
   test("no connection is refused while it is restarted, also without the server, and the socket stays", async () => {
     await pair.server.stop("SIGKILL");
-    let ended = false;
+    const over = new AbortController();
     let made = 0;
     const refused: unknown[] = [];
     const callers = (async () => {
-      while (!ended) {
+      while (!over.signal.aborted) {
         await new Promise<void>((done) => {
           const socket = connect(pair.site.agentSocket, () => {
             made += 1;
@@ -148,12 +148,14 @@ describe.skipIf(!works("python3", "-c", "import socket"))("with python3 (which m
       if (signal === "SIGTERM") await until(/STOPPING=1/);
       await until(/^exit/);
       // Nobody serves now: this one waits in the queue of the socket.
-      const early = fetchX509(pair.site);
+      const early = fetchX509(pair.site, { args: ["-output", "json", "-timeout", "20s"] });
       start();
       await until(/READY=1/);
-      expect(idsOf(await early)).toEqual([ID]);
+      const answer = await early;
+      expect(answer.status, `${answer.stderr}\n${readFileSync(log, "utf8")}`).toBe(0);
+      expect(idsOf(answer)).toEqual([ID]);
     }
-    ended = true;
+    over.abort();
     await callers;
     expect(refused).toEqual([]);
     expect(made).toBeGreaterThan(20);

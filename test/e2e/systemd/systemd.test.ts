@@ -9,6 +9,10 @@ import { Folder, NODE } from "../support.ts";
 const ROOT = resolve(import.meta.dirname, "../../..");
 const ID = "spiffe://example.org/web";
 const LIMIT_MS = 240_000;
+/** The host's /usr, read-only, and nothing else of it; no network. */
+const NSPAWN = "-D / --volatile=yes --boot --quiet --register=no --keep-unit --private-network --console=pipe".split(
+  " ",
+);
 
 /** Why there can be no such container here; undefined where there can. */
 function obstacle(): string | undefined {
@@ -60,8 +64,9 @@ function runBox(folder: string): ReadonlyMap<string, string> {
     (path) => !path.startsWith("/usr/"),
   );
   const args = [
-    ...["-D", "/", "--volatile=yes", "--boot", "--quiet", "--register=no", "--keep-unit", "--private-network"],
-    ...["--console=pipe", `--machine=hf-test-${process.pid}`, `--bind=${folder}:/hf`],
+    ...NSPAWN,
+    `--machine=hf-test-${process.pid}`,
+    `--bind=${folder}:/hf`,
     ...visible.map((path) => `--bind-ro=${path}`),
     `--bind-ro=${folder}/units:/run/systemd/system.control`,
     "systemd.unit=hf-test.target",
