@@ -68,7 +68,7 @@ export class ServerLink implements Disposable {
     const client = this.#client;
     try {
       const result = await call(client);
-      this.#deps.health.set({ connected: true });
+      this.#deps.health.reached(true);
       this.onAccepted(svid);
       return result;
     } catch (error) {
@@ -86,7 +86,9 @@ export class ServerLink implements Disposable {
     const known = findAgentError(error);
     if (isDisconnected(error)) {
       this.#drop(client);
-      this.#deps.health.set({ connected: false });
+      this.#deps.health.lost();
+    } else {
+      this.#deps.health.reached(false);
     }
     if (known?.recovery === "reattest" || known?.recovery === "stop-serving") {
       this.onRefusal({ recovery: known.recovery, svid, error: known });
