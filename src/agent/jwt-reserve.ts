@@ -23,8 +23,8 @@ export interface JwtReserveDeps {
 }
 
 const HOUR_MS = 3_600_000;
-/** A connection that breaks is made anew in less; whoever asks meanwhile waits. */
-const LOST_MS = 3_000;
+/** A connection that breaks is made anew in less: until then each caller has the server asked first. */
+const LOST_MS = 10_000;
 
 /** `ReserveMaker` fills it; nothing is asked of the server before a workload asks here. */
 export class JwtReserve {

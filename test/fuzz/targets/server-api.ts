@@ -113,7 +113,7 @@ const SEEDS: readonly (readonly [end: string, ...requests: readonly object[]])[]
   ["/BatchDeleteEntry", { ids: ["entry-1", "x"] }],
   ["/BatchNewX509SVID", { params: [{ entryId: "entry-1", csr }] }],
   ["/NewJWTSVID", { entryId: "entry-1", audience: ["a"] }],
-  ["/NewJWTSVIDReserve", { entryId: "entry-1", audience: ["a"] }],
+  ["/NewJWTSVIDReserve", { entryId: "plain", audience: ["a"] }],
   ["/BatchNewWITSVID", { params: [{ entryId: "entry-1", publicKey, signingAlgorithm: "ES256" }] }],
   ["/MintX509SVID", { csr, ttl: 60 }],
   ["/MintJWTSVID", { id, audience: ["a", "b"], ttl: 60 }],
