@@ -4,6 +4,7 @@ import type { Metrics } from "../lib/metrics.ts";
 import type { TrustDomain } from "../spiffe/id.ts";
 import type { CoverWatch } from "./cover.ts";
 import type { AgentHealth } from "./health.ts";
+import type { JwtReserve } from "./jwt-reserve.ts";
 import type { JwtSvids } from "./jwt-svids.ts";
 import type { SvidCache } from "./svid-cache.ts";
 import type { WitSvids } from "./wit-svids.ts";
@@ -16,12 +17,13 @@ export function registerAgentMetrics(
     readonly health: AgentHealth;
     readonly cache: SvidCache;
     readonly jwts: JwtSvids;
+    readonly jwtReserve: Pick<JwtReserve, "size">;
     readonly wits: WitSvids;
     readonly cover: Pick<CoverWatch, "cover">;
   },
   labels: { readonly version: string; readonly trustDomain: TrustDomain },
 ): void {
-  const { clock, health, cache, jwts, wits, cover } = parts;
+  const { clock, health, cache, jwts, jwtReserve, wits, cover } = parts;
   const startedAt = clock.monotonic();
   metrics
     .gauge("started", { help: "The agent runs.", labels: ["version", "trust_domain_id"] })
@@ -44,6 +46,7 @@ export function registerAgentMetrics(
   gauge("outage_cover_seconds", "The least remaining life of an X.509-SVID, the agent's own among them.", () => {
     return seconds(cover.cover.least);
   });
+  gauge("jwt_svid_reserve_size", "JWT-SVIDs held for the time without a server.", () => jwtReserve.size);
   gauge("outage_cover_short_svids", "X.509-SVIDs that live too short for outage_budget.", () => cover.cover.short);
 }
 

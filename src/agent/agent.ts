@@ -10,6 +10,7 @@ import type { AgentDeps, AgentOptions } from "./agent-options.ts";
 import { CoverWatch } from "./cover.ts";
 import { AgentHealth } from "./health.ts";
 import { AgentIdentitySource } from "./identity-source.ts";
+import { JwtReserve } from "./jwt-reserve.ts";
 import { JwtSvids } from "./jwt-svids.ts";
 import { runAgent } from "./run-agent.ts";
 import { SvidCache } from "./svid-cache.ts";
@@ -34,11 +35,18 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
   const { clock, log } = deps;
   const health = new AgentHealth(clock, log.named("health"));
   const cache = new SvidCache(clock, emptyBundle(options.trustDomain));
+  const jwtReserve = new JwtReserve({
+    clock,
+    log: log.named("jwt_reserve"),
+    health,
+    entry: (entryId) => cache.entry(entryId),
+  });
   const jwts = new JwtSvids({
     clock,
     random: deps.random,
     log: log.named("jwt_svids"),
     maxSize: options.jwtSvidCacheMaxSize,
+    reserve: jwtReserve,
   });
   const wits = new WitSvids({ clock, cache });
   const outageBudgetMs = options.renewal.outageBudgetMs ?? 0;
@@ -55,10 +63,11 @@ export function createAgent<Peer>(deps: AgentDeps<Peer>, options: AgentOptions):
     identitySource: new AgentIdentitySource(deps.attestWorkload, cache, jwts, wits),
     health,
     run: async (signal) => {
-      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts, wits, cover }, options);
+      registerAgentMetrics(deps.metrics, { clock, health, cache, jwts, jwtReserve, wits, cover }, options);
       try {
         const serverLog = new NewsLogger(log.named("server_client"), clock);
-        await runAgent({ ...deps, health, cache, jwts, wits, adminSource, cover, serverLog }, options, signal);
+        const parts = { ...deps, health, cache, jwts, jwtReserve, wits, adminSource, cover, serverLog };
+        await runAgent(parts, options, signal);
       } catch (error) {
         if (!signal.aborted) throw error;
       } finally {

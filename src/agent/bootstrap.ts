@@ -24,7 +24,7 @@ export interface BootstrapDeps {
   /** Reads the configured bundle. */
   readonly readBundle: (attempt: BootstrapAttempt, signal: AbortSignal) => Promise<TrustBundle | "insecure">;
   /** The server could not be reached; it is tried again. */
-  readonly onFailed: () => void;
+  readonly onFailed: (error: unknown) => void;
   /** Attests once. */
   readonly attest: (trust: TrustBundle | "insecure", signal: AbortSignal) => Promise<Attested>;
 }
@@ -124,7 +124,7 @@ async function attestUntilDone(
       signal.throwIfAborted();
       if (isFatal(error, stored)) throw explain(error);
       failures++;
-      deps.onFailed();
+      deps.onFailed(error);
       const wait = Math.max(
         backoffDelay(RETRY, failures, () => random.unit()),
         retryAfterMs(error),

@@ -28,6 +28,8 @@ export interface HealthFacts {
   readonly serving: boolean;
   /** Whether the latest call to the server was answered. */
   readonly connected: boolean;
+  /** Since when no call got through, in monotonic milliseconds; absent while the server answers, or before the first call. */
+  readonly unreachableSince?: number | undefined;
   /** Whether the server tells us of changes, so that nothing polls. */
   readonly watching: boolean;
   /** Milliseconds since the Unix epoch; absent before the first. */
@@ -67,6 +69,17 @@ export class AgentHealth {
     const facts = this.#facts.value;
     const changed = Object.entries(change).some(([name, value]) => facts[name as keyof HealthFacts] !== value);
     if (changed) this.#facts.set({ ...facts, ...change });
+  }
+
+  /** The server answered a call: as it was asked to, or with an error. */
+  reached(connected: boolean): void {
+    this.set({ ...(connected ? { connected } : {}), unreachableSince: undefined });
+  }
+
+  /** A call to the server was lost on its way. */
+  lost(): void {
+    const since = this.#facts.value.unreachableSince ?? this.#clock.monotonic();
+    this.set({ connected: false, unreachableSince: since });
   }
 
   /** What was stored is served; the server last said it at `syncedAt`. */

@@ -16,7 +16,9 @@ import type { JwtSvid } from "../spiffe/svid.ts";
 import { acceptIssuedJwt, type SignedToken } from "./issued-jwt.ts";
 import { JwtCache, jwtKey } from "./jwt-cache.ts";
 import { Flights } from "./jwt-flights.ts";
+import type { JwtReserve } from "./jwt-reserve.ts";
 import { renewalTime } from "./renewal-time.ts";
+import { isDisconnected } from "./retry-delay.ts";
 import { Slots } from "./slots.ts";
 
 /** Has the server sign a token for an entry. */
@@ -29,6 +31,8 @@ export interface JwtSvidsDeps {
   readonly log: Logger;
   /** Tokens that are kept. */
   readonly maxSize: number;
+  /** Tokens for the time without a server; absent: none. */
+  readonly reserve?: JwtReserve;
 }
 
 /** What may be better at the next try; SPIRE's agents repeat these as well. */
@@ -40,6 +44,8 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
   "NOT_FOUND",
 ]);
 const RETRY = { initialMs: 500, maxMs: 5_000 };
+/** A server that says nothing for so long is as good as gone, where there is a token in reserve. */
+const SILENCE_MS = 5_000;
 /** Calls of the server at a time; more wait in line. */
 const PARALLEL = 32;
 /** Tokens that are being signed or wait for it; each costs a few kilobytes. */
@@ -84,14 +90,23 @@ export class JwtSvids {
       return this.#flights.join(key, spiffeId, signal(), (flight) => this.#sign(entry, audience, flight));
     }
     const key = jwtKey(spiffeId, audience);
+    this.#deps.reserve?.noteAsked(entry, audience, key);
     const now = this.#deps.clock.now();
     const cached = this.#cache.get(spiffeId, key);
     if (cached !== undefined && !isExpired(cached.svid, now)) {
       if (now >= cached.refreshAt) this.#refresh(key, entry, audience);
       return cached.svid;
     }
-    return this.#flights.join(flightKey(key, entry), spiffeId, signal(), (flight) =>
-      this.#renew(key, entry, audience, flight),
+    const spare = this.#deps.reserve?.giveAtOnce(entry, key);
+    if (spare !== undefined) {
+      this.#refresh(key, entry, audience);
+      return spare;
+    }
+    const ownKey = flightKey(key, entry);
+    // Whoever has something in reserve does not join those who wait to the end.
+    const isHeld = this.#deps.reserve?.held(entry, key) !== undefined;
+    return this.#flights.join(isHeld ? `reserve ${ownKey}` : ownKey, spiffeId, signal(), (flight) =>
+      this.#renewOrSpare(key, entry, audience, flight),
     );
   }
 
@@ -106,6 +121,7 @@ export class JwtSvids {
       if (keys.has(keyId) || this.#withdrawn.size > MOST_WITHDRAWN) this.#withdrawn.delete(keyId);
     }
     const dropped = this.#cache.drop(({ svid: { keyId } }) => this.#withdrawn.has(keyId));
+    this.#deps.reserve?.withdraw((keyId) => this.#withdrawn.has(keyId));
     if (dropped > 0)
       this.#deps.log.info("JWT-SVIDs of a tainted or revoked authority were removed", { count: dropped });
   }
@@ -114,6 +130,7 @@ export class JwtSvids {
   clear(): void {
     this.#cache.clear();
     this.#resting.clear();
+    this.#deps.reserve?.clear();
     this.#flights.abort(new AgentError("UNAVAILABLE", "the agent stopped serving"));
   }
 
@@ -149,13 +166,41 @@ export class JwtSvids {
     );
   }
 
-  async #renew(
+  /** What is held in reserve, if that is what the server leaves: it cannot be reached, or does not answer. */
+  async #renewOrSpare(
     key: string,
     entry: AuthorizedEntry,
     audience: readonly string[],
     signal: AbortSignal,
   ): Promise<JwtSvid> {
-    const svid = await this.#sign(entry, audience, signal);
+    const { clock, reserve } = this.#deps;
+    if (reserve?.held(entry, key) === undefined) return await this.#renew(key, entry, audience, signal);
+    const asking = new AbortController();
+    const abort = (): void => asking.abort(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    const { promise, resolve } = Promise.withResolvers<JwtSvid>();
+    const give = (svid: JwtSvid | undefined): void => {
+      if (svid !== undefined) resolve(svid);
+    };
+    const cancelTimer = clock.after(SILENCE_MS, () => give(reserve.give(entry, key)));
+    try {
+      const renewed = this.#renew(key, entry, audience, asking.signal, () => give(reserve.giveWhenLost(entry, key)));
+      return await Promise.race([renewed, promise]);
+    } finally {
+      cancelTimer();
+      signal.removeEventListener("abort", abort);
+      asking.abort(new AgentError("CANCELLED", "the token that is held in reserve was given"));
+    }
+  }
+
+  async #renew(
+    key: string,
+    entry: AuthorizedEntry,
+    audience: readonly string[],
+    signal: AbortSignal,
+    onLost?: () => void,
+  ): Promise<JwtSvid> {
+    const svid = await this.#sign(entry, audience, signal, onLost);
     // What came after the agent stopped serving is not kept.
     signal.throwIfAborted();
     const { clock, random } = this.#deps;
@@ -165,7 +210,13 @@ export class JwtSvids {
     return svid;
   }
 
-  async #sign(entry: AuthorizedEntry, audience: readonly string[], signal: AbortSignal): Promise<JwtSvid> {
+  /** `onLost` is called after each try that did not reach the server. */
+  async #sign(
+    entry: AuthorizedEntry,
+    audience: readonly string[],
+    signal: AbortSignal,
+    onLost?: () => void,
+  ): Promise<JwtSvid> {
     const { clock, random } = this.#deps;
     for (let failures = 1; ; failures++) {
       try {
@@ -175,6 +226,7 @@ export class JwtSvids {
         return acceptIssuedJwt(signed, { entry, audience, now: clock.now() });
       } catch (error) {
         if (signal.aborted || !TRANSIENT.has(errorCode(error))) throw unavailable(error);
+        if (isDisconnected(error)) onLost?.();
         try {
           await clock.sleep(
             backoffDelay(RETRY, failures, () => random.unit()),

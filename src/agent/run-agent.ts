@@ -13,7 +13,10 @@ import { bootstrap } from "./bootstrap.ts";
 import { readBootstrapBundle } from "./bootstrap-bundle.ts";
 import type { CoverWatch } from "./cover.ts";
 import type { AgentHealth } from "./health.ts";
+import type { JwtReserve } from "./jwt-reserve.ts";
+import { ReserveMaker } from "./jwt-reserve-maker.ts";
 import type { JwtSvids } from "./jwt-svids.ts";
+import { isDisconnected } from "./retry-delay.ts";
 import { Rotator } from "./rotator.ts";
 import { ServerClient } from "./server-client.ts";
 import { ServerLink } from "./server-link.ts";
@@ -34,6 +37,7 @@ export type AgentParts = Omit<AgentDeps<never>, "attestWorkload"> & {
   readonly health: AgentHealth;
   readonly cache: SvidCache;
   readonly jwts: JwtSvids;
+  readonly jwtReserve: JwtReserve;
   readonly wits: WitSvids;
   readonly adminSource: AgentAdminSource;
   readonly cover: CoverWatch;
@@ -73,7 +77,10 @@ export async function runAgent(parts: AgentParts, options: AgentOptions, signal:
       log: log.named("attestor"),
       storage,
       attest,
-      onFailed: () => cache.settle(),
+      onFailed: (error) => {
+        if (isDisconnected(error)) parts.health.lost();
+        cache.settle();
+      },
       readBundle: (attempt, readSignal) => readBootstrapBundle(bundleOptions, options.bootstrap, attempt, readSignal),
     },
     await storage.load(),
@@ -92,7 +99,7 @@ async function runAttested(
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, log, health, cache, jwts, wits, store } = parts;
+  const { clock, log, health, cache, jwts, jwtReserve, wits, store } = parts;
   const { storage, start, attest } = started;
   const state = new AgentState({ clock, log: log.named("storage"), health, storage }, start);
   parts.adminSource.state = state;
@@ -117,6 +124,15 @@ async function runAttested(
     new Signer(manager, new X509Signing(manager)),
     new Signer(manager, new WitSigning(manager)),
   ] as const;
+  const reserveMaker = new ReserveMaker({
+    ...manager,
+    log: log.named("jwt_reserve"),
+    entry: (entryId) => cache.entry(entryId),
+    reserve: jwtReserve,
+    generation: link.generation,
+    sign: (entryId, audience, callSignal) =>
+      link.use((client) => client.newJwtSvidReserve(entryId, audience, callSignal), callSignal),
+  });
   const rotator = new Rotator(
     {
       ...manager,
@@ -144,6 +160,7 @@ async function runAttested(
       if (await state.refresh(bundle)) rotator.bundleChanged(bundle);
     },
     onApplied: () => {
+      jwtReserve.entriesChanged();
       for (const signer of signers) signer.wake();
     },
     onFailed: () => cache.settle(),
@@ -156,6 +173,7 @@ async function runAttested(
     watch: (taskSignal) => watcher.run(taskSignal),
     sign: (taskSignal) => signers[0].run(taskSignal),
     signWits: (taskSignal) => signers[1].run(taskSignal),
+    jwtReserve: (taskSignal) => reserveMaker.run(taskSignal),
     cover: (taskSignal) => parts.cover.run(taskSignal),
     ...(store === undefined ? {} : { store: (taskSignal: AbortSignal) => store.run(taskSignal) }),
   });

@@ -3,6 +3,7 @@
  * connection keeps the certificate that it was opened with.
  */
 import { Client } from "@grpc/grpc-js";
+import { ReserveService } from "../gen/holdfast/server/v1/reserve.ts";
 import { WatchAuthorizedRequest, WatchService } from "../gen/holdfast/server/v1/watch.ts";
 import { AgentService, AttestAgentRequest, PostStatusRequest } from "../gen/spire/api/server/agent/v1/agent.ts";
 import { BundleService } from "../gen/spire/api/server/bundle/v1/bundle.ts";
@@ -201,6 +202,20 @@ export class ServerClient implements Disposable {
   async newJwtSvid(entryId: string, audience: readonly string[], signal: AbortSignal): Promise<SignedToken> {
     const request = { entryId, audience: [...audience] };
     return toSignedToken((await unary(this.#channel, SVIDService.newJwtsvid, request, signal)).svid);
+  }
+
+  /**
+   * A token for the time without a server, as the server sent it, and for how many audiences an identity may have such.
+   * Servers that give none answer `UNIMPLEMENTED`.
+   */
+  async newJwtSvidReserve(
+    entryId: string,
+    audience: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly signed: SignedToken; readonly maxAudiences: number }> {
+    const request = { entryId, audience: [...audience] };
+    const { svid, maxAudiences } = await unary(this.#channel, ReserveService.newJwtsvidReserve, request, signal);
+    return { signed: toSignedToken(svid), maxAudiences };
   }
 
   /** The entries this agent is authorized for, by ID; those in `known` that did not change are taken from there. */

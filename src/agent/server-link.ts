@@ -1,6 +1,6 @@
 /** The connection to the server as the current agent SVID sees it: made when needed, dropped when it fails. */
 import type { Clock } from "../lib/clock.ts";
-import { AgentError, findAgentError, type Recovery } from "../lib/errors.ts";
+import { AgentError, errorCode, findAgentError, type Recovery } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type Watchable, WatchableValue } from "../lib/watchable.ts";
 import type { X509Svid } from "../spiffe/svid.ts";
@@ -68,7 +68,7 @@ export class ServerLink implements Disposable {
     const client = this.#client;
     try {
       const result = await call(client);
-      this.#deps.health.set({ connected: true });
+      this.#deps.health.reached(true);
       this.onAccepted(svid);
       return result;
     } catch (error) {
@@ -86,7 +86,9 @@ export class ServerLink implements Disposable {
     const known = findAgentError(error);
     if (isDisconnected(error)) {
       this.#drop(client);
-      this.#deps.health.set({ connected: false });
+      this.#deps.health.lost();
+    } else if (errorCode(error) !== "CANCELLED") {
+      this.#deps.health.reached(false);
     }
     if (known?.recovery === "reattest" || known?.recovery === "stop-serving") {
       this.onRefusal({ recovery: known.recovery, svid, error: known });

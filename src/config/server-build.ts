@@ -1,5 +1,6 @@
 /** Turns the server's validated keys into its configuration, and checks what no single key can tell. */
 import { trustDomainOf } from "../spiffe/id.ts";
+import { reserveLife } from "../spiffe/outage-cover.ts";
 import { formatDuration } from "./duration.ts";
 import type { SectionValue } from "./keys.ts";
 import { uncoveredText } from "./outage-text.ts";
@@ -50,6 +51,7 @@ export function buildServer<A>(
     const uncovered = uncoveredText(ttl, keys.outage_budget);
     if (uncovered !== undefined) warn(key, uncovered);
   }
+  const jwtReserve = reserveConfig(keys, warn);
   for (const [index, id] of keys.admin_ids.entries()) {
     if (trustDomainOf(id) === keys.trust_domain) continue;
     warn(`admin_ids[${index}]`, "is of another trust domain, whose callers cannot be verified in this version");
@@ -75,6 +77,7 @@ export function buildServer<A>(
     agentTtlMs: keys.agent_ttl,
     ...(keys.jwt_issuer === undefined ? {} : { jwtIssuer: keys.jwt_issuer }),
     disableJwtSvids: keys.disable_jwt_svids,
+    ...(jwtReserve === undefined ? {} : { jwtReserve }),
     adminIds: keys.admin_ids,
     auditLogEnabled: keys.audit_log_enabled,
     rateLimit: keys.ratelimit,
@@ -93,6 +96,27 @@ export function buildServer<A>(
     },
     plugins: { dataStore, keyManager, nodeAttestors: plugins.NodeAttestor },
   };
+}
+
+/** What agents may keep; absent where it is off, or something else leaves it nothing to do, of which is warned. */
+function reserveConfig(
+  { jwt_reserve: reserve, outage_budget: budgetMs, disable_jwt_svids: noJwts, ca_ttl: caTtl }: ServerKeys,
+  warn: Report,
+): ServerConfig["jwtReserve"] {
+  if (!reserve.enabled) return undefined;
+  const idle = noJwts ? "with disable_jwt_svids" : budgetMs === 0 ? "without outage_budget" : undefined;
+  if (idle !== undefined) {
+    warn("jwt_reserve", `has no effect ${idle}`);
+    return undefined;
+  }
+  const lifeMs = reserveLife(budgetMs);
+  if (lifeMs > Math.min(caTtl / CA_SHARE, LONGEST_SVID_MS)) {
+    warn(
+      "jwt_reserve",
+      `tokens of ${formatDuration(lifeMs)}, 1.25 times outage_budget, may end earlier: ca_ttl is too short`,
+    );
+  }
+  return { maxAudiences: reserve.max_audiences, lifeMs };
 }
 
 function witConfig(

@@ -45,6 +45,8 @@ export interface ServerConfig<NodeAttestor = unknown> {
   /** The `iss` claim of JWT-SVIDs; absent: none. */
   readonly jwtIssuer?: string;
   readonly disableJwtSvids: boolean;
+  /** JWT-SVIDs that agents keep for the time without a server; absent: none. */
+  readonly jwtReserve?: { readonly maxAudiences: number; readonly lifeMs: number };
   /** Callers that are administrators without an entry that says so. */
   readonly adminIds: readonly SpiffeId[];
   readonly auditLogEnabled: boolean;

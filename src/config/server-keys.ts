@@ -1,7 +1,20 @@
 /** Every key of the `server` section that this version implements. */
 import { defaulted, optional, optionalSection, required, section } from "./keys.ts";
 import { LOG_KEYS, outageBudget } from "./shared-keys.ts";
-import { choice, choices, duration, flag, path, port, spiffeIds, text, texts, trustDomain, words } from "./values.ts";
+import {
+  choice,
+  choices,
+  duration,
+  flag,
+  integer,
+  path,
+  port,
+  spiffeIds,
+  text,
+  texts,
+  trustDomain,
+  words,
+} from "./values.ts";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -70,6 +83,21 @@ export const SERVER = section(
     ),
     jwt_issuer: optional(text(), "The `iss` claim of JWT-SVIDs."),
     disable_jwt_svids: defaulted(flag(), false, "Whether JWT-SVIDs are refused."),
+    jwt_reserve: section(
+      {
+        enabled: defaulted(
+          flag(),
+          false,
+          "Whether agents get JWT-SVIDs that live 1.25 times `outage_budget`, to give out while they cannot reach the server.",
+        ),
+        max_audiences: defaulted(
+          integer(1, 64),
+          8,
+          "For how many audiences an agent may hold such tokens, per identity; those asked for last count.",
+        ),
+      },
+      "Holdfast's own: JWT-SVIDs for the time without a server.",
+    ),
     admin_ids: defaulted(spiffeIds(), [], "Callers that are administrators without an entry that says so."),
     audit_log_enabled: defaulted(flag(), false, "Whether every call is logged with its caller and outcome."),
     ratelimit: section(

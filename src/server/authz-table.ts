@@ -86,6 +86,9 @@ export const AUTHORIZATION: Readonly<Record<string, Rows>> = {
   "holdfast.server.v1.Nodes": {
     GetNodeFacts: ADMIN,
   },
+  "holdfast.server.v1.Reserve": {
+    NewJWTSVIDReserve: AGENT,
+  },
   "holdfast.server.v1.Watch": {
     WatchAuthorized: AGENT,
   },

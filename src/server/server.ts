@@ -11,6 +11,7 @@ import type { Watchable } from "../lib/watchable.ts";
 import type { SpiffeId, TrustDomain } from "../spiffe/id.ts";
 import type { X509Svid } from "../spiffe/svid.ts";
 import { errorDetails } from "./api/error-details.ts";
+import type { JwtReserveOptions } from "./api/jwt-reserve.ts";
 import { type Services, tables } from "./api/tables.ts";
 import { AuditLog } from "./audit.ts";
 import { Authorizer } from "./authz.ts";
@@ -70,6 +71,8 @@ export interface ServerOptions {
   readonly pruning: PruneOptions;
   /** Milliseconds that SVIDs should outlast the server; 0 for none. */
   readonly outageBudgetMs: number;
+  /** Absent: agents get no tokens for the time without a server. */
+  readonly jwtReserve?: JwtReserveOptions;
   /** Gives each agent a `spiffe_id` selector with its own ID. */
   readonly agentIdAsSelector: boolean;
   /** Bounds of connections; default as for a process that may open any number of files. */
@@ -115,6 +118,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): Server {
     attestors: new Map(deps.attestors.map((attestor) => [attestor.name, attestor])),
     agentIdAsSelector: options.agentIdAsSelector,
     outageBudgetMs: options.outageBudgetMs,
+    ...(options.jwtReserve === undefined ? {} : { jwtReserve: options.jwtReserve }),
     hub,
     check: () => health.checkBundle(),
   };

@@ -32,3 +32,20 @@ export function coverShortfall(ttlMs: number, budgetMs: number): number {
 export function ttlThatCovers(budgetMs: number): number {
   return Math.ceil(budgetMs / LEAST_SHARE_LEFT / MINUTE_MS) * MINUTE_MS;
 }
+
+/** Of the budget: the life of a JWT-SVID that is held in reserve, what is left of it at its renewal, and what at the latest. */
+const RESERVE = { life: 1.25, renewal: 1.1, latest: 1.05 };
+
+/** How long a JWT-SVID lives that is held in reserve for an outage of `budgetMs`. */
+export function reserveLife(budgetMs: number): number {
+  return RESERVE.life * budgetMs;
+}
+
+/**
+ * How much of a reserve's life of `ttlMs` is left when it is renewed: less than 1.1 times the budget that it was made
+ * for, spread by `random` in [0, 1), and never as little as the budget.
+ */
+export function reserveLeft(ttlMs: number, random: number): number {
+  const { life, renewal, latest } = RESERVE;
+  return (ttlMs / life) * (renewal - (renewal - latest) * random);
+}

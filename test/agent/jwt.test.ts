@@ -1,6 +1,6 @@
 /** JWT-SVIDs through the whole agent, over the real protocol. */
 import { decodeJwt } from "jose";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { JwtSvid } from "../../src/spiffe/svid.ts";
 import { jwtBundle, makeKey } from "../pki/jwt-tokens.ts";
 import { makeSite, type RunningAgent, startAgent, until } from "./harness.ts";
@@ -91,4 +91,64 @@ test("after a ban no token is given", async () => {
   if (entry === undefined) throw new Error("no entry");
   const asked = agent.agent.identitySource.fetchJwtSvid(entry, ["db"], () => AbortSignal.abort(new Error("left")));
   await expect(asked).rejects.toThrow("left");
+});
+
+/** An agent that holds a token of two and a half hours in reserve, beside one of three seconds. */
+async function withReserve(site: Awaited<ReturnType<typeof makeSite>>): Promise<{ agent: RunningAgent; end: number }> {
+  const { server } = site;
+  server.state.jwtTtlS = 3;
+  server.state.reserveTtlS = 9_000;
+  server.addEntry("web", "/web", [SELECTOR]);
+  const agent = await startAgent(site);
+  await agent.expectIds([SELECTOR], ["/web"]);
+  const { notAfter: end } = await fetchJwt(agent);
+  await until(() => server.count("NewJWTSVIDReserve") === 1);
+  // The answer is there when later ones are.
+  const syncs = server.count("SyncAuthorizedEntries");
+  await until(() => server.count("SyncAuthorizedEntries") > syncs + 1);
+  return { agent, end };
+}
+
+const lifeOf = ({ notBefore, notAfter }: JwtSvid): number => (notAfter - notBefore) / 1_000;
+
+test("while the server is away, and the token at hand has expired, the one in reserve is given", async () => {
+  await using site = await makeSite();
+  const { agent, end } = await withReserve(site);
+  await using _ended = agent;
+  await site.server.stop();
+  expect(lifeOf(await fetchJwt(agent))).toBe(3);
+  await until(() => Date.now() > end);
+  expect(lifeOf(await fetchJwt(agent))).toBe(9_000);
+  await site.server.start();
+  await vi.waitFor(async () => expect(lifeOf(await fetchJwt(agent))).toBe(3), 20_000);
+}, 30_000);
+
+test("an entry that was updated has its reserve made anew; after a ban none is given", async () => {
+  await using site = await makeSite();
+  const { server } = site;
+  const { agent, end } = await withReserve(site);
+  await using _ended = agent;
+  server.addEntry("web", "/web", [SELECTOR], { revisionNumber: 1n });
+  await until(() => server.count("NewJWTSVIDReserve") === 2);
+  const [entry] = agent.value(SELECTOR).entries;
+  if (entry === undefined) throw new Error("no entry");
+  server.state.agents.get("spiffe://example.org/spire/agent/join_token/token-1")!.banned = true;
+  await agent.expectIds([SELECTOR], []);
+  await server.stop();
+  await until(() => Date.now() > end);
+  const asked = agent.agent.identitySource.fetchJwtSvid(entry, ["db"], () => AbortSignal.timeout(1_000));
+  await expect(asked).rejects.toThrow();
+}, 30_000);
+
+test("a server without reserves is asked once, and nothing is said of it", async () => {
+  await using site = await makeSite();
+  const { server } = site;
+  server.addEntry("web", "/web", [SELECTOR]);
+  await using agent = await startAgent(site);
+  await agent.expectIds([SELECTOR], ["/web"]);
+  await fetchJwt(agent);
+  await until(() => server.count("NewJWTSVIDReserve") === 1);
+  const first = await fetchJwt(agent, ["other"]);
+  expect(await fetchJwt(agent, ["other"])).toBe(first);
+  expect(agent.log.lines.filter(({ level }) => level === "warn" || level === "error")).toEqual([]);
 });

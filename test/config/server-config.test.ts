@@ -225,6 +225,44 @@ describe("SVIDs that would outlive their CA", () => {
   });
 });
 
+describe("JWT-SVIDs for the time without a server", () => {
+  const read = (line: string) => {
+    const { config, warnings } = loadWith(line);
+    return { reserve: config?.jwtReserve, warnings: warnings.map((warning) => warning.replace("server.conf:", "")) };
+  };
+
+  test("are off unless they are turned on, and live 1.25 times the budget", () => {
+    const lifeMs = 2.5 * HOUR;
+    expect(read("")).toEqual({ reserve: undefined, warnings: [] });
+    expect(read("  jwt_reserve { max_audiences = 3 }")).toEqual({ reserve: undefined, warnings: [] });
+    expect(read("  jwt_reserve { enabled = true }")).toEqual({ reserve: { maxAudiences: 8, lifeMs }, warnings: [] });
+    expect(read('  outage_budget = "1h" jwt_reserve { enabled = true max_audiences = 64 }').reserve).toEqual({
+      maxAudiences: 64,
+      lifeMs: 1.25 * HOUR,
+    });
+  });
+
+  test.each([
+    ['outage_budget = "0" jwt_reserve { enabled = true }', "has no effect without outage_budget"],
+    ["disable_jwt_svids = true jwt_reserve { enabled = true }", "has no effect with disable_jwt_svids"],
+  ])("%s does nothing, and says so", (line, told) => {
+    const { reserve, warnings } = read(`  ${line}`);
+    expect(reserve).toBeUndefined();
+    expect(warnings).toEqual([expect.stringContaining(`server.jwt_reserve: ${told}`)]);
+  });
+
+  test("of more life than the signing key leaves are warned of", () => {
+    const { warnings } = read('  outage_budget = "24h" jwt_reserve { enabled = true }');
+    expect(warnings).toContainEqual(
+      expect.stringContaining("tokens of 30h, 1.25 times outage_budget, may end earlier"),
+    );
+  });
+
+  test.each(["0", "65", '"many"'])("max_audiences = %s is refused", (value) => {
+    expect(() => read(`  jwt_reserve { max_audiences = ${value} }`)).toThrow("must be a whole number from 1 to 64");
+  });
+});
+
 describe("SVIDs that are too short for an outage", () => {
   const warningsOf = (line: string) => loadWith(line).warnings.map((warning) => warning.replace("server.conf:", ""));
 

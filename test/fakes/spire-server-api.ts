@@ -11,6 +11,7 @@ import {
 } from "@grpc/grpc-js";
 import { Any } from "../../src/gen/google/protobuf/any.ts";
 import { Status } from "../../src/gen/google/rpc/status.ts";
+import { ReserveService } from "../../src/gen/holdfast/server/v1/reserve.ts";
 import {
   type WatchAuthorizedRequest,
   type WatchAuthorizedResponse,
@@ -167,6 +168,19 @@ export function registerFakeServices(server: Server, state: FakeServerState): vo
       ),
     },
   );
+  server.addService(
+    { newJwtsvidReserve: ReserveService.newJwtsvidReserve },
+    {
+      newJwtsvidReserve: unary<{ entryId: string; audience: string[] }, unknown>(
+        "NewJWTSVIDReserve",
+        ({ entryId, audience }, call) => {
+          if (state.reserveTtlS === undefined) throw new Refused(status.UNIMPLEMENTED, "unknown service");
+          authorized(call);
+          return { svid: signJwt(state, entryId, audience, state.reserveTtlS), maxAudiences: 8 };
+        },
+      ),
+    },
+  );
   if (!state.hasWatch) return;
   server.addService(
     { watchAuthorized: WatchService.watchAuthorized },
@@ -312,13 +326,13 @@ async function signItem(state: FakeServerState, item: { entryId: string; csr: Bu
   return { status: { code: 0, message: "OK" }, svid };
 }
 
-function signJwt(state: FakeServerState, entryId: string, audience: readonly string[]) {
+function signJwt(state: FakeServerState, entryId: string, audience: readonly string[], ttlS = state.jwtTtlS) {
   const entry = state.entries.get(entryId);
   if (entry === undefined) throw new Refused(status.NOT_FOUND, "entry not found or not authorized");
   if (audience.length === 0) throw new Refused(status.INVALID_ARGUMENT, "at least one audience is required");
   const sub = makeSpiffeId(parseTrustDomain(entry.spiffeId?.trustDomain ?? ""), entry.spiffeId?.path ?? "");
   const iat = Math.floor(Date.now() / 1_000);
-  const exp = iat + state.jwtTtlS;
+  const exp = iat + ttlS;
   const jti = entry.additionalAttributes?.jwtSvidIncludeJti === true ? { jti: randomUUID() } : {};
   const token = makeToken(state.jwtKey, { sub, aud: audience, iat, exp, ...jti });
   return { token, id: entry.spiffeId, issuedAt: BigInt(iat), expiresAt: BigInt(exp), hint: "" };

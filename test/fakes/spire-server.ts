@@ -47,6 +47,8 @@ export interface FakeServerState {
   /** Signs JWT-SVIDs; its public half belongs in the bundle. */
   jwtKey: SigningKey;
   jwtTtlS: number;
+  /** Seconds that JWT-SVIDs for the reserve live; absent: there are none, as at stock servers. */
+  reserveTtlS?: number;
   /** Signs WIT-SVIDs; its public half belongs in the bundle. Stock servers have none. */
   witKey: SigningKey | undefined;
   witTtlS: number;

@@ -6,6 +6,7 @@ import { HealthService } from "../../src/gen/grpc/health/v1/health.ts";
 import { ServerReflectionService } from "../../src/gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionService as ServerReflectionAlphaService } from "../../src/gen/grpc/reflection/v1alpha/reflection.ts";
 import { NodesService } from "../../src/gen/holdfast/server/v1/nodes.ts";
+import { ReserveService } from "../../src/gen/holdfast/server/v1/reserve.ts";
 import { WatchService } from "../../src/gen/holdfast/server/v1/watch.ts";
 import { DebugService as AgentDebugService } from "../../src/gen/spire/api/agent/debug/v1/debug.ts";
 import { DelegatedIdentityService } from "../../src/gen/spire/api/agent/delegatedidentity/v1/delegatedidentity.ts";
@@ -87,6 +88,7 @@ const services: readonly (readonly [service: string, methods: string, definition
     ["grpc.reflection.v1.ServerReflection", "ServerReflectionInfo<>", ServerReflectionService],
     ["grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo<>", ServerReflectionAlphaService],
     ["holdfast.server.v1.Nodes", "GetNodeFacts", NodesService],
+    ["holdfast.server.v1.Reserve", "NewJWTSVIDReserve", ReserveService],
     ["holdfast.server.v1.Watch", "WatchAuthorized>", WatchService],
   ];
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { HealthService } from "../../src/gen/grpc/health/v1/health.ts";
 import { NodesService } from "../../src/gen/holdfast/server/v1/nodes.ts";
+import { ReserveService } from "../../src/gen/holdfast/server/v1/reserve.ts";
 import { WatchService } from "../../src/gen/holdfast/server/v1/watch.ts";
 import { AgentService } from "../../src/gen/spire/api/server/agent/v1/agent.ts";
 import { BundleService } from "../../src/gen/spire/api/server/bundle/v1/bundle.ts";
@@ -29,6 +30,7 @@ const SERVICES = [
   DebugService,
   HealthService,
   NodesService,
+  ReserveService,
   WatchService,
 ];
 const DEFINED = SERVICES.flatMap((service) => Object.values(service).map(({ path }) => path as string));
@@ -46,6 +48,7 @@ const SPEC: Readonly<Record<string, readonly CallerKind[]>> = {
       "entry.v1.Entry/SyncAuthorizedEntries",
     ].map((name) => [`/spire.api.server.${name}`, ["agent"]]),
   ),
+  "/holdfast.server.v1.Reserve/NewJWTSVIDReserve": ["agent"],
   "/holdfast.server.v1.Watch/WatchAuthorized": ["agent"],
   "/spire.api.server.agent.v1.Agent/AttestAgent": ["any"],
   "/spire.api.server.bundle.v1.Bundle/GetBundle": ["any"],

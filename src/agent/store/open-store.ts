@@ -6,6 +6,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import type { TrustDomain } from "../../spiffe/id.ts";
 import type { AgentHealth } from "../health.ts";
+import type { JwtReserve } from "../jwt-reserve.ts";
 import type { SvidCache } from "../svid-cache.ts";
 import type { StorageKeyKeeper } from "./storage-key.ts";
 import { WorkloadStore } from "./workload-store.ts";
@@ -18,6 +19,7 @@ export interface OpenStoreDeps {
   readonly log: Logger;
   readonly health: AgentHealth;
   readonly cache: SvidCache;
+  readonly jwtReserve: JwtReserve;
   readonly keeper: StorageKeyKeeper;
   /** Created (0700) when missing. */
   readonly folder: string;
@@ -29,19 +31,22 @@ export interface OpenStoreDeps {
  * served from memory. Throws only the signal's reason.
  */
 export async function openStore(deps: OpenStoreDeps, signal: AbortSignal): Promise<WorkloadStore | undefined> {
-  const { clock, log, health, cache, keeper, folder } = deps;
+  const { clock, log, health, cache, jwtReserve, keeper, folder } = deps;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const key = await keeper.open(signal);
-    const store = new WorkloadStore({ ...deps, key, snapshot: () => snapshotOf(cache, health) });
+    const store = new WorkloadStore({ ...deps, key, snapshot: () => snapshotOf(deps) });
     const stored = await store.load();
     if (stored !== undefined) {
-      cache.restore(stored, trustedNow(stored, clock.now()));
+      const now = trustedNow(stored, clock.now());
+      cache.restore(stored, now);
+      jwtReserve.restore(stored.audiences, cache.bundle, now);
       const { entries, svids } = cache.sizes;
       health.restored(stored.syncedAt);
       log.info("Serving what was stored, until the server is reached", { entries, svids });
     }
     cache.onChanged = () => store.changed();
+    jwtReserve.onChanged = () => store.changed();
     log.info("SVIDs are kept across restarts", { protection: key.protection });
     return store;
   } catch (error) {
@@ -52,12 +57,12 @@ export async function openStore(deps: OpenStoreDeps, signal: AbortSignal): Promi
   }
 }
 
-function snapshotOf(cache: SvidCache, health: AgentHealth): WorkloadSnapshot {
+function snapshotOf({ cache, jwtReserve, health }: OpenStoreDeps): WorkloadSnapshot {
   return {
     bundle: cache.bundle,
     federatedBundles: cache.federatedBundles,
     entries: cache.entries(),
-    audiences: [],
+    audiences: jwtReserve.stored(),
     syncedAt: health.facts.value.lastSyncAt ?? 0,
   };
 }

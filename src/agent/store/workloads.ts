@@ -7,10 +7,12 @@ import { turn } from "../../lib/turn.ts";
 import { pkcs8Of } from "../../pki/keys.ts";
 import type { TrustBundle } from "../../spiffe/bundle.ts";
 import type { AuthorizedEntry } from "../../spiffe/entry.ts";
-import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../../spiffe/id.ts";
+import { parseTrustDomain, type SpiffeId, type TrustDomain } from "../../spiffe/id.ts";
 import type { Der, X509Svid } from "../../spiffe/svid.ts";
+import type { AskedFor } from "../jwt-reserve-plan.ts";
 import { toAuthorizedEntry, toTrustBundle } from "../wire.ts";
 import type { IssuedSvid } from "../workload-update.ts";
+import { askedFor, askedMessage } from "./asked.ts";
 import { bundleMessage, entryMessage } from "./messages.ts";
 
 /** An entry with its SVID, where there was one. */
@@ -19,27 +21,22 @@ export interface StoredEntry {
   readonly issued?: IssuedSvid | undefined;
 }
 
-/** That somebody asked for a JWT-SVID. */
-export interface StoredAudience {
-  readonly spiffeId: SpiffeId;
-  readonly audience: readonly string[];
-  /** Milliseconds since the Unix epoch. */
-  readonly askedAt: number;
-}
-
 /** All that the agent keeps of its workloads. */
 export interface WorkloadSnapshot {
   /** Of the agent's own trust domain. */
   readonly bundle: TrustBundle;
   readonly federatedBundles: ReadonlyMap<TrustDomain, TrustBundle>;
   readonly entries: Iterable<StoredEntry>;
-  readonly audiences: Iterable<StoredAudience>;
+  /** For which JWT-SVIDs workloads asked, with those that are held in reserve. */
+  readonly audiences: Iterable<AskedFor>;
   /** When the server last said all this, in milliseconds since the Unix epoch; 0 for never. */
   readonly syncedAt: number;
 }
 
 /** Entries that are encoded before others get a turn: a millisecond or two. */
 const ENTRIES_PER_PIECE = 32;
+/** They are shorter. */
+const AUDIENCES_PER_PIECE = 128;
 
 /** Remembers the bytes of keys between writings, for writing a key takes longer than all else. */
 export class WorkloadCodec {
@@ -53,13 +50,17 @@ export class WorkloadCodec {
   /** The snapshot in pieces that are one message together, as repeated fields may come in any number of parts. */
   async *encode(snapshot: WorkloadSnapshot): AsyncGenerator<Uint8Array, void, void> {
     const bundles = [snapshot.bundle, ...snapshot.federatedBundles.values()].map(bundleMessage);
-    const audiences = [...snapshot.audiences].map(({ spiffeId, audience, askedAt }) => ({
-      spiffeId,
-      audience: [...audience],
-      askedAt: BigInt(Math.floor(askedAt)),
-    }));
     const syncedAt = BigInt(Math.floor(snapshot.syncedAt));
-    yield StoredWorkloads.encode({ ...StoredWorkloads.create(), bundles, audiences, syncedAt }).finish();
+    yield StoredWorkloads.encode({ ...StoredWorkloads.create(), bundles, syncedAt }).finish();
+    let audiences: StoredWorkloads["audiences"] = [];
+    for (const asked of Array.from(snapshot.audiences)) {
+      audiences.push(askedMessage(asked));
+      if (audiences.length < AUDIENCES_PER_PIECE) continue;
+      yield StoredWorkloads.encode({ ...StoredWorkloads.create(), audiences }).finish();
+      audiences = [];
+      await turn();
+    }
+    yield StoredWorkloads.encode({ ...StoredWorkloads.create(), audiences }).finish();
     let piece: StoredWorkloads["entries"] = [];
     for (const { entry, issued } of snapshot.entries) {
       piece.push({ entry: entryMessage(entry), svid: issued && this.#svidMessage(issued) });
@@ -85,11 +86,7 @@ export class WorkloadCodec {
         }),
       ),
       entries: stored.entries.flatMap((one) => this.#readEntry(one, trustDomain)),
-      audiences: stored.audiences.map(({ spiffeId, audience, askedAt }) => ({
-        spiffeId: parseSpiffeId(spiffeId),
-        audience,
-        askedAt: Number(askedAt),
-      })),
+      audiences: stored.audiences.map(askedFor),
       syncedAt: Number(stored.syncedAt),
     };
   }

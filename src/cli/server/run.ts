@@ -152,6 +152,7 @@ function serverOptions(config: ServerConfig, fileLimit: number): ServerOptions {
       eventsOlderThanMs: config.experimental.pruneEventsOlderThanMs,
     },
     outageBudgetMs: config.outageBudgetMs,
+    ...(config.jwtReserve === undefined ? {} : { jwtReserve: config.jwtReserve }),
     agentIdAsSelector: config.experimental.agentSpiffeIdAsSelector,
     connectionLimits: connectionLimits(fileLimit),
   };

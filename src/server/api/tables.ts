@@ -11,6 +11,7 @@ import { type EntryServiceDeps, entryMethods } from "./entry.ts";
 import { federatedBundleMethods } from "./federated-bundle.ts";
 import { type HealthServiceDeps, healthMethods } from "./health.ts";
 import { type JoinTokenDeps, joinTokenMethods } from "./join-token.ts";
+import { type JwtReserveServiceDeps, jwtReserveMethods } from "./jwt-reserve.ts";
 import { type JwtSvidServiceDeps, jwtSvidMethods } from "./jwt-svid.ts";
 import { type LocalAuthorityDeps, localAuthorityMethods } from "./local-authority.ts";
 import { type LoggerServiceDeps, loggerMethods } from "./logger.ts";
@@ -29,6 +30,7 @@ export type Services = AgentAdminDeps &
   EntryServiceDeps &
   HealthServiceDeps &
   JoinTokenDeps &
+  JwtReserveServiceDeps &
   JwtSvidServiceDeps &
   LocalAuthorityDeps &
   LoggerServiceDeps &
@@ -53,6 +55,7 @@ export function tables(services: Services): {
     ...syncMethods(services),
     ...svidMethods(services),
     ...jwtSvidMethods(services),
+    ...jwtReserveMethods(services),
     ...witSvidMethods(services),
     ...localAuthorityMethods(services),
     ...bundleMethods(services),

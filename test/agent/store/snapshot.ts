@@ -25,17 +25,32 @@ export async function snapshot(count = 3): Promise<WorkloadSnapshot> {
       entries.push({ entry, issued: { entry: { ...entry, revision: 1n }, svid, rotateAt: svid.notAfter - 1_000 } });
     }
   }
+  const web = parseSpiffeId("spiffe://example.org/web-0");
   return {
     bundle: ca.bundle(),
     federatedBundles: new Map([[PARTNER, partner.bundle()]]),
     entries,
-    audiences: [{ spiffeId: parseSpiffeId("spiffe://example.org/web-0"), audience: ["a", "b"], askedAt: 1_000 }],
+    audiences: [
+      { entryId: "entry-0", spiffeId: web, audience: ["a", "b"], askedAt: 1_000 },
+      {
+        entryId: "entry-1",
+        spiffeId: web,
+        audience: ["a"],
+        askedAt: 2_000,
+        reserve: {
+          svid: { spiffeId: web, token: "h.p.s", keyId: "kid", notBefore: 1_000, notAfter: 9_000 },
+          refreshAt: 3_000,
+          version: { revision: 3n, createdAt: 4 },
+        },
+      },
+    ],
     syncedAt: 1_700_000_000_000,
   };
 }
 
-export const plain = ({ entries, ...rest }: WorkloadSnapshot) => ({
+export const plain = ({ entries, audiences, ...rest }: WorkloadSnapshot) => ({
   ...rest,
+  audiences: [...audiences],
   entries: [...entries].map(({ entry, issued }) => ({
     entry,
     issued: issued && {

@@ -122,6 +122,9 @@ function known(id: string): AuthorityState {
 }
 
 /** Asks once, and believes the answer. */
+/** One that says nothing of its tokens. */
+const PLAIN: RegistrationEntry = { ...ENTRY, entryId: "plain", jwtSvidTtl: 0, jwtSvidIncludeJti: false };
+
 const ATTESTOR: ServerNodeAttestor = {
   name: "fuzz",
   async attest({ payload }, challenge) {
@@ -142,6 +145,7 @@ export const SERVICES: Services = {
   datastore,
   agentIdAsSelector: true,
   outageBudgetMs: 7_200_000,
+  jwtReserve: { maxAudiences: 64, lifeMs: 9_000_000 },
   attestors: new Map([[ATTESTOR.name, ATTESTOR]]),
   issuer: {
     issueAgentSvid: async () => issued,
@@ -152,7 +156,8 @@ export const SERVICES: Services = {
   authorities: { x509: AUTHORITY, jwt: AUTHORITY, wit: AUTHORITY },
   entries: {
     of: async () => [ENTRY],
-    lookup: async (_agent, ids) => new Map(ids.has(ENTRY.entryId) ? [[ENTRY.entryId, ENTRY]] : []),
+    lookup: async (_agent, ids) =>
+      new Map([ENTRY, PLAIN].flatMap((one) => (ids.has(one.entryId) ? [[one.entryId, one]] : []))),
   },
   index: { revisions: () => ({ entries: 1n, bundles: 1n }) },
   hub: undefined as never,

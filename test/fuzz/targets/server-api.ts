@@ -4,6 +4,7 @@ import { type FuzzTarget, holds } from "../../../scripts/fuzz/target.ts";
 import { mutateProtobuf } from "../../../scripts/fuzz/tree-protobuf.ts";
 import * as healthApi from "../../../src/gen/grpc/health/v1/health.ts";
 import * as nodesApi from "../../../src/gen/holdfast/server/v1/nodes.ts";
+import * as reserveApi from "../../../src/gen/holdfast/server/v1/reserve.ts";
 import * as agentApi from "../../../src/gen/spire/api/server/agent/v1/agent.ts";
 import * as bundleApi from "../../../src/gen/spire/api/server/bundle/v1/bundle.ts";
 import * as debugApi from "../../../src/gen/spire/api/server/debug/v1/debug.ts";
@@ -26,6 +27,7 @@ const codecs = codecsOf(
   svidApi.SVIDService,
   authorityApi.LocalAuthorityService,
   nodesApi.NodesService,
+  reserveApi.ReserveService,
   loggerApi.LoggerService,
   debugApi.DebugService,
   healthApi.HealthService,
@@ -38,6 +40,7 @@ const MESSAGES: Readonly<Record<string, unknown>> = {
   ...svidApi,
   ...authorityApi,
   ...nodesApi,
+  ...reserveApi,
   ...loggerApi,
   ...debugApi,
   ...healthApi,
@@ -110,6 +113,7 @@ const SEEDS: readonly (readonly [end: string, ...requests: readonly object[]])[]
   ["/BatchDeleteEntry", { ids: ["entry-1", "x"] }],
   ["/BatchNewX509SVID", { params: [{ entryId: "entry-1", csr }] }],
   ["/NewJWTSVID", { entryId: "entry-1", audience: ["a"] }],
+  ["/NewJWTSVIDReserve", { entryId: "plain", audience: ["a"] }],
   ["/BatchNewWITSVID", { params: [{ entryId: "entry-1", publicKey, signingAlgorithm: "ES256" }] }],
   ["/MintX509SVID", { csr, ttl: 60 }],
   ["/MintJWTSVID", { id, audience: ["a", "b"], ttl: 60 }],

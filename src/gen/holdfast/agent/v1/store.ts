@@ -50,6 +50,24 @@ export interface StoredAudience {
   audience: string[];
   /** Unix milliseconds. */
   askedAt: bigint;
+  /** The entry through which it was asked for. */
+  entryId: string;
+  /** Absent where there is none. */
+  reserve: StoredReserve | undefined;
+}
+
+/** A JWT-SVID for the time in which the server cannot be reached. */
+export interface StoredReserve {
+  token: string;
+  keyId: string;
+  /** Unix milliseconds. */
+  notBefore: bigint;
+  notAfter: bigint;
+  refreshAt: bigint;
+  /** Of the entry when the token was asked for; that of another one is worth nothing. */
+  revision: bigint;
+  /** Unix seconds. */
+  createdAt: bigint;
 }
 
 function createBaseStoredWorkloads(): StoredWorkloads {
@@ -343,7 +361,7 @@ export const StoredSvid: MessageFns<StoredSvid> = {
 };
 
 function createBaseStoredAudience(): StoredAudience {
-  return { spiffeId: "", audience: [], askedAt: 0n };
+  return { spiffeId: "", audience: [], askedAt: 0n, entryId: "", reserve: undefined };
 }
 
 export const StoredAudience: MessageFns<StoredAudience> = {
@@ -359,6 +377,12 @@ export const StoredAudience: MessageFns<StoredAudience> = {
         throw new globalThis.Error("value provided for field message.askedAt of type int64 too large");
       }
       writer.uint32(24).int64(message.askedAt);
+    }
+    if (message.entryId !== "") {
+      writer.uint32(34).string(message.entryId);
+    }
+    if (message.reserve !== undefined) {
+      StoredReserve.encode(message.reserve, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -400,6 +424,22 @@ export const StoredAudience: MessageFns<StoredAudience> = {
             message.askedAt = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.entryId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reserve = StoredReserve.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -420,6 +460,152 @@ export const StoredAudience: MessageFns<StoredAudience> = {
     message.spiffeId = object.spiffeId ?? "";
     message.audience = object.audience?.map((e) => e) || [];
     message.askedAt = (object.askedAt !== undefined && object.askedAt !== null) ? BigInt(object.askedAt) : 0n;
+    message.entryId = object.entryId ?? "";
+    message.reserve = (object.reserve !== undefined && object.reserve !== null)
+      ? StoredReserve.fromPartial(object.reserve)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStoredReserve(): StoredReserve {
+  return { token: "", keyId: "", notBefore: 0n, notAfter: 0n, refreshAt: 0n, revision: 0n, createdAt: 0n };
+}
+
+export const StoredReserve: MessageFns<StoredReserve> = {
+  encode(message: StoredReserve, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.keyId !== "") {
+      writer.uint32(18).string(message.keyId);
+    }
+    if (message.notBefore !== 0n) {
+      if (BigInt.asIntN(64, message.notBefore) !== message.notBefore) {
+        throw new globalThis.Error("value provided for field message.notBefore of type int64 too large");
+      }
+      writer.uint32(24).int64(message.notBefore);
+    }
+    if (message.notAfter !== 0n) {
+      if (BigInt.asIntN(64, message.notAfter) !== message.notAfter) {
+        throw new globalThis.Error("value provided for field message.notAfter of type int64 too large");
+      }
+      writer.uint32(32).int64(message.notAfter);
+    }
+    if (message.refreshAt !== 0n) {
+      if (BigInt.asIntN(64, message.refreshAt) !== message.refreshAt) {
+        throw new globalThis.Error("value provided for field message.refreshAt of type int64 too large");
+      }
+      writer.uint32(40).int64(message.refreshAt);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(48).int64(message.revision);
+    }
+    if (message.createdAt !== 0n) {
+      if (BigInt.asIntN(64, message.createdAt) !== message.createdAt) {
+        throw new globalThis.Error("value provided for field message.createdAt of type int64 too large");
+      }
+      writer.uint32(56).int64(message.createdAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StoredReserve {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStoredReserve();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keyId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.notBefore = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.notAfter = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.refreshAt = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.createdAt = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StoredReserve>): StoredReserve {
+    return StoredReserve.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StoredReserve>): StoredReserve {
+    const message = createBaseStoredReserve();
+    message.token = object.token ?? "";
+    message.keyId = object.keyId ?? "";
+    message.notBefore = (object.notBefore !== undefined && object.notBefore !== null) ? BigInt(object.notBefore) : 0n;
+    message.notAfter = (object.notAfter !== undefined && object.notAfter !== null) ? BigInt(object.notAfter) : 0n;
+    message.refreshAt = (object.refreshAt !== undefined && object.refreshAt !== null) ? BigInt(object.refreshAt) : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.createdAt = (object.createdAt !== undefined && object.createdAt !== null) ? BigInt(object.createdAt) : 0n;
     return message;
   },
 };
