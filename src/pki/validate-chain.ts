@@ -10,7 +10,7 @@ import { AgentError, errorText } from "../lib/errors.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { sameName } from "./name.ts";
 import { verifySignatureSync } from "./signer.ts";
-import { about, checkIssuer, checkLeaf, must, refuse } from "./validate-checks.ts";
+import { about, checkIssuer, checkLeaf, must, quotedName, refuse } from "./validate-checks.ts";
 import { checkNameConstraints } from "./validate-names.ts";
 
 /** What `validateChain` needs to know besides the certificates. */
@@ -108,7 +108,7 @@ class PathSearch {
     const child = path.at(-1) ?? path[0];
     const candidates = this.#issuersOf(child, path);
     if (candidates.length === 0) {
-      this.#note(path, refuse("issuer", about(child, `has no issuer "${child.issuer.text}"`)));
+      this.#note(path, refuse("issuer", about(child, `has no issuer ${quotedName(child.issuer)}`)));
     }
     for (const { issuer, isAnchor } of candidates) {
       const longer = [...path, issuer] as const;
@@ -162,7 +162,7 @@ class PathSearch {
     must("limits", --this.#budget.signatures >= 0, () => `no path found within ${MAX_SIGNATURES} signatures`);
     const isSigned = verifySignatureSync({ bytes, algorithm, signature }, publicKeyOf(issuer));
     must("signature", isSigned, () =>
-      about(child, `is not signed by "${issuer.subject.text}" (serial ${issuer.serial})`),
+      about(child, `is not signed by ${quotedName(issuer.subject)} (serial ${issuer.serial})`),
     );
   }
 

@@ -100,7 +100,7 @@ export function checkIssuer(issuer: Certificate, below: readonly Certificate[], 
 
 /** A phrase about a certificate, for the log. */
 export function about(certificate: Certificate, what: string): string {
-  return `certificate "${certificate.subject.text}" (serial ${certificate.serial}) ${what}`;
+  return `certificate ${quotedName(certificate.subject)} (serial ${certificate.serial}) ${what}`;
 }
 
 function checkPublicKey(certificate: Certificate): void {
@@ -117,3 +117,10 @@ function iso(ms: number): string {
 }
 
 const NONE: ReadonlySet<string> = new Set();
+
+/** A name for a message, which goes to the log: whoever made it chose its length. */
+export function quotedName({ text }: Certificate["subject"]): string {
+  return text.length <= LONGEST_NAME ? `"${text}"` : `"${text.slice(0, LONGEST_NAME)}…"`;
+}
+
+const LONGEST_NAME = 256;

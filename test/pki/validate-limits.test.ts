@@ -1,9 +1,11 @@
 /** What an attacker can make the validator do is bounded: sizes, signatures, comparisons; and no changed byte passes. */
 import { describe, expect, test } from "vitest";
 import { AgentError } from "../../src/lib/errors.ts";
+import type { Certificate } from "../../src/pki/certificate.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
 import { parseCsr, verifyCsr } from "../../src/pki/csr.ts";
 import { validateX509Svid } from "../../src/pki/validate.ts";
+import { quotedName } from "../../src/pki/validate-checks.ts";
 import { type Chain, der, expectRefusal, refusal, three, validate } from "./chains.ts";
 import {
   cn,
@@ -173,3 +175,8 @@ describe("every changed byte is refused", () => {
 async function readRequest(csr: Uint8Array): Promise<void> {
   await verifyCsr(parseCsr(csr));
 }
+
+test("a refusal repeats no more of a name than fits a line of the log", () => {
+  expect(quotedName({ text: "CN=a" } as Certificate["subject"])).toBe('"CN=a"');
+  expect(quotedName({ text: "x".repeat(10_000) } as Certificate["subject"])).toBe(`"${"x".repeat(256)}…"`);
+});
