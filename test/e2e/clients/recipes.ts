@@ -46,6 +46,7 @@ export const RUST: Recipe = {
   },
   command: (folder) => [join(folder, "client")],
   waste: "target",
+  onlyWith: "HOLDFAST_BUILD_RUST",
 };
 
 export const JAVA: Recipe = {

@@ -1,4 +1,4 @@
-/** Rust's `spiffe` on our socket. In a file of its own: its build takes minutes, once for each user. */
+/** Rust's `spiffe` on our socket. In a file of its own: its build takes two minutes of a processor, once for each user. */
 import { test } from "vitest";
 import { RUST } from "./recipes.ts";
 import { throughRotation } from "./rotation.ts";

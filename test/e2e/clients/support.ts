@@ -25,6 +25,8 @@ export interface Recipe {
   readonly command: (folder: string) => readonly string[];
   /** What the folder needs not keep. */
   readonly waste?: string;
+  /** A variable of the environment without which a client that was not built before is not built. */
+  readonly onlyWith?: string;
 }
 
 /** What the recipe makes, from the cache if sources, lock file and toolchain are those of an earlier run. */
@@ -34,6 +36,9 @@ export async function build(recipe: Recipe): Promise<Built> {
   const sources = join(import.meta.dirname, recipe.language);
   const kept = join(CACHE, `${recipe.language}-${hashOf(sources, version.stdout)}`);
   if (existsSync(kept)) return { command: recipe.command(kept) };
+  if (recipe.onlyWith !== undefined && !process.env[recipe.onlyWith]) {
+    return { missing: `building the client takes minutes; set ${recipe.onlyWith}=1 to have it built, once` };
+  }
   mkdirSync(CACHE, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(join(CACHE, "building-"));
   try {
