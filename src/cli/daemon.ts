@@ -1,7 +1,8 @@
 /** What both daemons do to their own process: log, limits, signals, and the word to the service manager. */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import type { LogConfig, TelemetryConfig } from "../config/shared-config.ts";
+import type { Source } from "../config/load.ts";
+import type { Loaded, LogConfig, TelemetryConfig } from "../config/shared-config.ts";
 import { AgentError, errorText } from "../lib/errors.ts";
 import { type Metrics, noMetrics } from "../lib/metrics.ts";
 import type { NativeAddon } from "../lib/native.ts";
@@ -27,30 +28,30 @@ export interface Daemon {
   readonly manager: ServiceManager;
 }
 
-/** What a daemon is called and says at its start. */
-export interface DaemonOptions {
+/** A daemon's configuration, and what it was read from. */
+export type LoadedConfig<C> = Loaded<C> & { readonly source: Source };
+
+/** What a daemon is called, and where its configuration comes from. */
+export interface DaemonOptions<C> {
   /** `agent` or `server`. */
   readonly name: "agent" | "server";
   readonly version: string;
-  /** What it was started with. */
-  readonly configuration: Configuration;
-  /** Reads that anew, for SIGHUP. Throws with every problem. */
-  reload(): Configuration;
-  /** Of the configuration; they go to the log first. */
-  readonly warnings: readonly string[];
+  /** Reads and checks the configuration: at the start, and anew at each SIGHUP. Throws with every problem. */
+  load(): LoadedConfig<C>;
 }
 
 /**
  * Runs a daemon's body and resolves to its exit status: 0 when it ended because it was told to. A failure goes to
- * the log, and to standard error where the log is a file.
+ * the log, and to standard error where the log is a file. Throws what the first `load` throws.
  */
-export async function runDaemon(
-  options: DaemonOptions,
+export async function runDaemon<C extends { readonly log: LogConfig }>(
+  options: DaemonOptions<C>,
   context: CliContext,
-  body: (daemon: Daemon) => Promise<void>,
+  body: (config: C, daemon: Daemon) => Promise<void>,
 ): Promise<number> {
-  const { name, version, configuration, warnings } = options;
-  const { log: logConfig } = configuration;
+  const { name, version } = options;
+  const started = options.load();
+  const logConfig = started.config.log;
   const native = loadNative();
   native.setUmask(UMASK);
   native.disableCoreDumps();
@@ -66,18 +67,19 @@ export async function runDaemon(
   process.on("SIGUSR2", reopen);
   const { clock, env, signal } = context;
   const manager = new ServiceManager({ native, env, clock, log, pid: process.pid });
-  const reloader = new Reloader({ name, log, manager, monotonicUs, load: () => options.reload() }, configuration);
+  const load = () => reloadable(options.load());
+  const reloader = new Reloader({ name, log, manager, monotonicUs, load }, reloadable(started));
   const reload = (): void => reloader.reload();
   process.on("SIGHUP", reload);
   using _watchdog = manager.watchdog();
   const stopping = (): void => manager.stopping();
   signal.addEventListener("abort", stopping, { once: true });
   try {
-    for (const warning of warnings) log.warn("Configuration", { warning });
+    for (const warning of started.warnings) log.warn("Configuration", { warning });
     log.info(`Starting ${name}`, { version });
     await using stack = new AsyncDisposableStack();
     const { soft: fileLimit } = native.raiseFileLimit();
-    await body({ log, native, fileLimit, stack, manager });
+    await body(started.config, { log, native, fileLimit, stack, manager });
     log.info(`${name === "agent" ? "Agent" : "Server"} stopped gracefully`);
     return 0;
   } catch (error) {
@@ -90,6 +92,10 @@ export async function runDaemon(
     process.off("SIGHUP", reload);
     log.close();
   }
+}
+
+function reloadable({ source, config }: LoadedConfig<{ readonly log: LogConfig }>): Configuration {
+  return { source, log: config.log };
 }
 
 function openLog(config: LogConfig, context: CliContext): RootLogger {

@@ -27,21 +27,12 @@ import { tellStatus } from "./service-status.ts";
 import { checkApart } from "./socket-folders.ts";
 import { storageKeyKeeper } from "./storage-key.ts";
 
-export const run: CommandRun = async (options, context) => {
-  const load = () => loadAgentConfigFile(options, context);
-  const { config, source, warnings } = load();
-  const daemonOptions = {
-    name: "agent",
-    version: packageVersion(),
-    configuration: { source, log: config.log },
-    reload: () => {
-      const loaded = load();
-      return { source: loaded.source, log: loaded.config.log };
-    },
-    warnings,
-  } as const;
-  return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
-};
+export const run: CommandRun = (options, context) =>
+  runDaemon(
+    { name: "agent", version: packageVersion(), load: () => loadAgentConfigFile(options, context) },
+    context,
+    (config, daemon) => serve(config, context, daemon),
+  );
 
 async function serve(config: AgentConfig<NodeAttestorChoice>, context: CliContext, daemon: Daemon): Promise<void> {
   const { log, native, stack } = daemon;

@@ -21,21 +21,12 @@ import { loadServerConfigFile } from "./config-file.ts";
 import { makeNodeAttestors, type NodeAttestorChoice } from "./node-attestors.ts";
 import { makeTokenIssuers } from "./token-issuers.ts";
 
-export const run: CommandRun = async (options, context) => {
-  const load = () => loadServerConfigFile(options, context);
-  const { config, source, warnings } = load();
-  const daemonOptions = {
-    name: "server",
-    version: packageVersion(),
-    configuration: { source, log: config.log },
-    reload: () => {
-      const loaded = load();
-      return { source: loaded.source, log: loaded.config.log };
-    },
-    warnings,
-  } as const;
-  return runDaemon(daemonOptions, context, (daemon) => serve(config, context, daemon));
-};
+export const run: CommandRun = (options, context) =>
+  runDaemon(
+    { name: "server", version: packageVersion(), load: () => loadServerConfigFile(options, context) },
+    context,
+    (config, daemon) => serve(config, context, daemon),
+  );
 
 async function serve(config: ServerConfig<NodeAttestorChoice>, context: CliContext, daemon: Daemon): Promise<void> {
   const { log, native, stack } = daemon;
