@@ -4,6 +4,7 @@ import type { Watchable } from "../lib/watchable.ts";
 import type { SpiffeId } from "../spiffe/id.ts";
 import type { ConnectedPeer } from "../workload-api/peer.ts";
 import type { IdentitySource, WorkloadUpdate } from "../workload-api/ports.ts";
+import { isSynced } from "../workload-api/served.ts";
 
 /** A caller whose selectors are known. */
 export class Delegate {
@@ -53,8 +54,4 @@ export async function untilSynced(cell: Watchable<WorkloadUpdate>, signal: Abort
   for await (const update of cell.watch(signal)) if (isSynced(update)) return;
   signal.throwIfAborted();
   throw publicError("UNAVAILABLE", "agent is stopping");
-}
-
-function isSynced(update: WorkloadUpdate): boolean {
-  return !update.pending || update.entries.length > 0;
 }
